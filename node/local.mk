@@ -1,0 +1,1 @@
+# node: nothing here yet

@@ -1,0 +1,15 @@
+noinst_LTLIBRARIES += libtalkoo-base.la
+
+libtalkoo_base_la_SOURCES = \
+	proto/base/base58.c proto/base/base58.h \
+	proto/base/buf.c proto/base/buf.h \
+	proto/base/cleanup.h \
+	proto/base/err.c proto/base/err.h \
+	proto/base/hex.c proto/base/hex.h \
+	proto/base/io.c proto/base/io.h \
+	proto/base/log.c proto/base/log.h \
+	proto/base/sanitise.c proto/base/sanitise.h \
+	proto/base/units.c proto/base/units.h \
+	proto/base/utf8.c proto/base/utf8.h
+libtalkoo_base_la_CFLAGS = $(AM_CFLAGS) $(YAML_CFLAGS) $(JANSSON_CFLAGS)
+libtalkoo_base_la_LIBADD = $(YAML_LIBS) $(JANSSON_LIBS)
