@@ -1,1 +1,3 @@
-# runner: nothing here yet
+# runner: talkoo-runner and its stages, the plan, the guest
+include runner/plan/local.mk
+include runner/guest/local.mk
