@@ -1,0 +1,26 @@
+/* Frames on the virtio-serial log port, guest to host. Shared by talkoo-init (writes) and the log stage (reads).
+ *
+ * A frame: 1 byte type, 1 byte zero, 2 bytes step index (little endian), 4 bytes payload length (little endian), payload
+ * of at most FRAME_PAYLOAD_MAX bytes. Everything is the guest's claim about itself: a malformed stream ends the job
+ * (outcome error, "the guest broke the log protocol"), it can do no more. The port is opened exclusively by init
+ * before any step, and its descriptor is close-on-exec. */
+#ifndef TALKOO_RUNNER_FRAMES_H
+#define TALKOO_RUNNER_FRAMES_H
+
+#include <stdint.h>
+
+#define FRAME_HEADER_LEN 8
+#define FRAME_PAYLOAD_MAX 65536
+
+enum frame_type {
+	FRAME_HELLO = 1,   /* payload: 1 byte protocol version (1); init is up */
+	FRAME_STEP_START,  /* step; no payload */
+	FRAME_OUTPUT,      /* step; stdout and stderr bytes, as they came */
+	FRAME_STEP_END,    /* step; 4 bytes exit code, little endian (0-255, 128+N for a signal) */
+	FRAME_STAT,        /* 3 x 8 bytes little endian: guest cpu ms, guest memory used bytes, scratch used bytes */
+	FRAME_DONE,        /* 8 bytes little endian: length of the artifact tar; 1 byte: 1 if it is partial */
+	FRAME_ERROR,       /* payload: UTF-8 sentence; init could not do its part */
+	FRAME_NOTE,        /* payload: UTF-8 sentence for the log (artifact left out, scratch full) */
+};
+
+#endif

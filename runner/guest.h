@@ -1,0 +1,33 @@
+/* The guest contract between pack, vm and talkoo-init: disks and the plan tar. (ARCHITECTURE 6.)
+ *
+ * Disks: raw virtio-blk, always all attached, in this order and found by serial. An empty one is one zero sector.
+ * Plan tar (on GUEST_DISK_PLAN), ustar, regular files only:
+ *   version        "1\n"
+ *   shell          "sh\n" or "bash\n": what runs the steps (bash where the image has it; `set -euo pipefail` is put before; ash in mini)
+ *   env            NAME=VALUE, each ended by a 0 byte; exported to every step
+ *   globs          artifact globs, relative to /ci/src or absolute below /ci/artifacts, each ended by a newline
+ *   steps/NNN.name one line; steps/NNN.run the script
+ *   limits         "artifact_bytes N\nartifact_count N\n"
+ * What lies in /ci/artifacts is collected always; what the globs name is copied there under its path in the source. */
+#ifndef TALKOO_RUNNER_GUEST_H
+#define TALKOO_RUNNER_GUEST_H
+
+#define GUEST_DISKS(X)                                                                                                 \
+	X(GUEST_DISK_ROOT, 0, "root")           /* vda, ro: squashfs, or a zero sector (mini) */                       \
+	X(GUEST_DISK_PLAN, 1, "plan")           /* vdb, ro: plan tar */                                                \
+	X(GUEST_DISK_SOURCE, 2, "source")       /* vdc, ro: canonical source tar */                                    \
+	X(GUEST_DISK_ARTIFACTS, 3, "artifacts") /* vdd, rw: init writes a tar */                                       \
+	X(GUEST_DISK_CACHE, 4, "cache")         /* vde, rw: tar in, tar out */                                         \
+	X(GUEST_DISK_DEPS, 5, "deps")           /* vdf, ro: tar */                                                     \
+	X(GUEST_DISK_SCRATCH, 6, "scratch")     /* vdg, rw: sparse, formatted by init */
+
+enum guest_disk {
+#define X(name, value, serial) name = value,
+	GUEST_DISKS(X)
+#undef X
+	GUEST_DISKS_LEN = 7
+};
+
+#define GUEST_LOG_PORT "talkoo.log" /* virtserialport name: /sys/class/virtio-ports/.../name */
+
+#endif

@@ -1,0 +1,83 @@
+/* What joins the supervisor and its stage children: descriptors and small fixed messages, nothing else.
+ *
+ * A stage is a function that runs in a child of the supervisor, already inside its jail (jail.h), with exactly the
+ * descriptors of its struct. It reports by messages on msg_fd (SOCK_SEQPACKET, one struct stage_msg a packet) and
+ * returns its exit status: 0 when it did its work, 1 when it sent STAGE_MSG_FAILED. Any other end (a signal, another
+ * status, no message) is a crash: the supervisor makes it the outcome error, naming the stage.
+ * The supervisor checks every field of a message as foreign bytes: texts are cut and sanitised, enums looked up,
+ * counts bounded. Stages know nothing of each other. */
+#ifndef TALKOO_RUNNER_STAGE_H
+#define TALKOO_RUNNER_STAGE_H
+
+#include <stdint.h>
+
+#include "runner/job.h"
+
+enum stage_id { STAGE_FETCH = 1, STAGE_PACK, STAGE_VM, STAGE_LOG, STAGE_COLLECT };
+
+enum stage_msg_type {
+	STAGE_MSG_FAILED = 1,  /* .failed: this job ends with that outcome */
+	STAGE_MSG_REF_SEEN,    /* .text: fetch found the commit on this ref */
+	STAGE_MSG_PLAN,        /* .plan: pack established it */
+	STAGE_MSG_STEP_NAME,   /* .step: index and name, after STAGE_MSG_PLAN, in order */
+	STAGE_MSG_SOURCE,      /* .digest: of the canonical source tar */
+	STAGE_MSG_ARTIFACT,    /* .artifact: one collected file */
+	STAGE_MSG_GUEST_READY, /* log: init's first frame */
+	STAGE_MSG_STEP_START,  /* log: .step.index */
+	STAGE_MSG_STEP_END,    /* log: .step.index, .step.exit_code */
+	STAGE_MSG_LOG_SIZE,    /* log: .size_bytes of the log file now */
+	STAGE_MSG_LOG_DONE,    /* log: .digest of the log file, .digest.truncated */
+	STAGE_MSG_GUEST_STAT,  /* log: .stat */
+	STAGE_MSG_GUEST_DONE,  /* log: the guest says all steps ended and artifacts are written; .size_bytes of the tar */
+	STAGE_MSG_GUEST_ERROR, /* log: .failed: init could not do its part (no disk, scratch full before the first step) */
+	STAGE_MSG_NOTE,        /* .text */
+	STAGE_MSG_PROGRESS,    /* fetch: .size_bytes received */
+};
+
+struct stage_msg {
+	uint32_t type; /* enum stage_msg_type */
+	uint32_t reserved;
+	union {
+		struct { uint32_t outcome; char reason[JOB_REASON_MAX], hint[JOB_REASON_MAX]; } failed;
+		char text[1024];
+		struct {
+			char path[256], sha256[65], format[32], image[128];
+			uint32_t origin, steps;
+			struct job_limits wanted; /* what the plan asks; 0 = did not say */
+		} plan;
+		struct { uint32_t index; int32_t exit_code; char name[JOB_STEP_NAME_MAX]; } step;
+		struct { struct job_digest digest; uint32_t truncated; } digest;
+		struct job_artifact artifact;
+		struct { uint64_t cpu_ms, memory_bytes, scratch_bytes; } stat;
+		uint64_t size_bytes;
+	} u;
+};
+
+/* One packet. 0, or ERR_IO (the supervisor is gone: the stage ends). */
+int stage_send(int msg_fd, const struct stage_msg *msg, struct err *err) MUST_CHECK;
+/* Sends STAGE_MSG_FAILED and returns 1, so that a stage can `return stage_fail(...)`. hint may be NULL. */
+int stage_fail(int msg_fd, enum job_outcome outcome, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* fetch: network, libgit2. Brings plan->source.ref of plan->source.url into the bare mirror mirror_path (writable
+ * in the jail), proves that the commit is on the ref. Never a checkout, no submodules, hooks, filters, credentials,
+ * redirects elsewhere. */
+struct stage_fetch { int msg_fd; const struct job_plan *plan; const char *mirror_path; };
+int stage_fetch_run(const struct stage_fetch *s);
+
+/* pack: no network. Reads the commit from a git objects folder (read-only in the jail), finds and parses the plan,
+ * writes the canonical source tar to source_fd and the plan tar (guest.h) to plan_fd: both empty, writable files, padded
+ * with zeros to a multiple of 512 bytes. */
+struct stage_pack { int msg_fd; const struct job_plan *plan; const char *objects_path; int source_fd, plan_fd; };
+int stage_pack_run(const struct stage_pack *s);
+
+/* log: no network, no file system. Reads frames (frames.h) from the guest's log port guest_fd and the kernel's console
+ * console_fd (both stream sockets), writes log_fd and console_log_fd within their caps. Ends at end of file on guest_fd. */
+struct stage_log { int msg_fd; int guest_fd, console_fd, log_fd, console_log_fd; uint64_t log_bytes; const char *const *step_names; uint32_t steps; };
+int stage_log_run(const struct stage_log *s);
+
+/* collect: no network. Reads the guest's tar of tar_bytes from artifacts_fd (a raw disk image, read-only), writes
+ * plain files below out_fd (a folder, the only one in the jail). Regular files and folders only. */
+struct stage_collect { int msg_fd; int artifacts_fd; uint64_t tar_bytes; int out_fd; uint64_t max_bytes; uint32_t max_count; };
+int stage_collect_run(const struct stage_collect *s);
+
+#endif
