@@ -1,0 +1,28 @@
+/* A blob's digest {sha256, size, root}, streamed. root: RFC 9162 section 2.1.1 tree (leaf = H(00 || data),
+ * node = H(01 || left || right)) with H = BLAKE2b-256 over leaves of 16 KiB; the empty blob's root is H(""). */
+#ifndef TALKOO_PROTO_MERKLE_H
+#define TALKOO_PROTO_MERKLE_H
+
+#include <sodium.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MERKLE_LEAF_LEN 16384
+
+struct blob_digest { uint8_t sha256[32]; uint8_t root[32]; uint64_t size; };
+
+struct digest_stream {
+	crypto_hash_sha256_state sha256;
+	crypto_generichash_state leaf;
+	size_t leaf_len;          /* bytes in the current leaf */
+	uint64_t size;
+	uint8_t stack[64][32];    /* one subtree root per set bit of the leaf count */
+	uint64_t leaves;
+};
+
+void digest_init(struct digest_stream *s);
+void digest_update(struct digest_stream *s, const void *bytes, size_t len);
+void digest_final(struct digest_stream *s, struct blob_digest *ret);
+void digest_bytes(const void *bytes, size_t len, struct blob_digest *ret);
+
+#endif
