@@ -9,5 +9,7 @@ UNIT_TESTS += test_base
 test_base_SOURCES = tests/unit/test_base.c tests/unit/tap.c tests/unit/tap.h
 test_base_LDADD = libtalkoo-base.la
 
+include tests/stages.mk
+
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)

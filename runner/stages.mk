@@ -1,0 +1,7 @@
+# The stages that touch foreign bytes (fetch, pack, collect), with the libraries only they may see.
+noinst_LTLIBRARIES += libtalkoo-stages.la
+
+libtalkoo_stages_la_SOURCES = \
+	runner/remote.c runner/remote.h
+libtalkoo_stages_la_CFLAGS = $(AM_CFLAGS) $(GIT2_CFLAGS) $(ARCHIVE_CFLAGS) $(CURL_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
+libtalkoo_stages_la_LIBADD = libtalkoo-base.la $(GIT2_LIBS) $(ARCHIVE_LIBS) $(CURL_LIBS) $(SODIUM_LIBS)
