@@ -3,7 +3,22 @@ TEST_LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-d
 AM_TESTS_ENVIRONMENT = \
 	TALKOO_SRCDIR='$(abs_top_srcdir)'; export TALKOO_SRCDIR; \
 	TALKOO_BUILDDIR='$(abs_top_builddir)'; export TALKOO_BUILDDIR; \
-	: "$${TALKOO_VECTORS:=$(abs_top_srcdir)/../shared/vectors}"; export TALKOO_VECTORS;
+	: "$${TALKOO_VECTORS:=$(abs_top_srcdir)/../shared/vectors}"; export TALKOO_VECTORS; \
+	TALKOO_LIBEXECDIR='$(abs_top_builddir)'; export TALKOO_LIBEXECDIR; \
+	TALKOO_DATADIR='$(abs_top_srcdir)/contrib'; export TALKOO_DATADIR; \
+	: "$${TALKOO_TEST_IMAGES:=$(abs_top_builddir)/test-images}"; export TALKOO_TEST_IMAGES; \
+	PATH='$(abs_top_builddir)':"$$PATH"; export PATH;
+
+# Tests that are scripts: bash, TAP, named *.sh. The lists:
+#   SELF_TESTS  checks of the sources themselves, no program needed (the project's own .talkoo.yml runs them too)
+#   VM_TESTS    boot real VMs through talkoo-runner; need the image mini in TALKOO_TEST_IMAGES
+#   E2E_TESTS   talkoo and talkood as real processes, real repositories, real VMs
+TEST_EXTENSIONS = .sh
+SH_LOG_DRIVER = $(TEST_LOG_DRIVER)
+SH_LOG_COMPILER = bash
+SELF_TESTS =
+VM_TESTS =
+E2E_TESTS =
 
 UNIT_TESTS += test_base
 test_base_SOURCES = tests/unit/test_base.c tests/unit/tap.c tests/unit/tap.h
@@ -13,3 +28,21 @@ include tests/stages.mk
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
+TESTS += $(SELF_TESTS)
+EXTRA_DIST += $(SELF_TESTS) $(VM_TESTS) $(E2E_TESTS)
+
+# the image that the VM and end-to-end tests boot, built once a build folder
+test-image: all
+	test -e test-images/mini@1/manifest.json || \
+	TALKOO_LIBEXECDIR='$(abs_top_builddir)' TALKOO_DATADIR='$(abs_top_srcdir)/contrib' \
+	$(top_srcdir)/contrib/images/build.sh mini '$(abs_top_builddir)/test-images'
+check-vm: test-image
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(VM_TESTS)' TEST_SUITE_LOG=test-suite-vm.log
+check-e2e: test-image
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(E2E_TESTS)' TEST_SUITE_LOG=test-suite-e2e.log
+
+# benchmarks: built on demand, run by hand through tests/bench/*.sh
+BENCH_PROGRAMS =
+EXTRA_PROGRAMS += $(BENCH_PROGRAMS)
+bench: all $(BENCH_PROGRAMS)
+.PHONY: test-image check-vm check-e2e bench
