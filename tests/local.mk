@@ -42,7 +42,7 @@ check-e2e: test-image
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(E2E_TESTS)' TEST_SUITE_LOG=test-suite-e2e.log
 
 # benchmarks: built on demand, run by hand through tests/bench/*.sh
-BENCH_PROGRAMS =
-EXTRA_PROGRAMS += $(BENCH_PROGRAMS)
-bench: all $(BENCH_PROGRAMS)
+BENCH_TARGETS =
+EXTRA_PROGRAMS += $(BENCH_TARGETS)
+bench: all $(BENCH_TARGETS)
 .PHONY: test-image check-vm check-e2e bench
