@@ -19,6 +19,8 @@ SH_LOG_COMPILER = bash
 SELF_TESTS =
 VM_TESTS =
 E2E_TESTS =
+# one real job, for contrib/check --quick
+QUICK_TESTS =
 
 UNIT_TESTS += test_base
 test_base_SOURCES = tests/unit/test_base.c tests/unit/tap.c tests/unit/tap.h
@@ -40,9 +42,11 @@ check-vm: test-image
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(VM_TESTS)' TEST_SUITE_LOG=test-suite-vm.log
 check-e2e: test-image
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(E2E_TESTS)' TEST_SUITE_LOG=test-suite-e2e.log
+check-quick: test-image
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(QUICK_TESTS)' TEST_SUITE_LOG=test-suite-quick.log
 
 # benchmarks: built on demand, run by hand through tests/bench/*.sh
 BENCH_TARGETS =
 EXTRA_PROGRAMS += $(BENCH_TARGETS)
 bench: all $(BENCH_TARGETS)
-.PHONY: test-image check-vm check-e2e bench
+.PHONY: test-image check-vm check-e2e check-quick bench
