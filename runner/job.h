@@ -23,6 +23,7 @@
 #define JOB_STEP_NAME_MAX 128 /* bytes with the 0 */
 #define JOB_ARTIFACTS_MAX 10000
 #define JOB_REASON_MAX 512
+#define JOB_ALTERNATES_MAX 4
 
 /* ARCHITECTURE 4 "Outcomes". The names are the wire's and the JSON's. */
 #define JOB_OUTCOMES(X)                                                                                                \
@@ -83,10 +84,14 @@ struct job_limits {
 struct job_source {
 	char url[1024];              /* https, git; file, loopback or private ones only where the next three say so */
 	bool allow_loopback, allow_private, allow_file;
-	char ref[256];               /* full name, "refs/heads/main"; with url it is what is read, and commit must be on it */
-	char commit[65];             /* full hex id; required */
+	char ref[256];               /* full name, "refs/heads/main"; with url it is what is read, and commit must be on it;
+	                                "" with url: the branch that the remote's HEAD names (talkoo run) */
+	char commit[65];             /* full hex id. talkoo run of a url may leave it "" (the tip of ref) or give 7 or more
+	                                digits, unique in ref's history: fetch resolves it, the report says which it was */
 	char mirror[PATH_MAX];       /* folder of the bare mirror for url, created when absent; the runner's to write */
 	char local_objects[PATH_MAX];/* a git objects folder of this machine (talkoo run in a checkout): only read */
+	char local_alternates[JOB_ALTERNATES_MAX][PATH_MAX]; /* what its info/alternates leads to, all levels, absolute; visible
+	                                to pack at these very paths, read-only. "" ends the list */
 };
 
 struct job_plan {
@@ -127,6 +132,7 @@ struct job_report {
 	enum job_outcome outcome;
 	char reason[JOB_REASON_MAX]; /* a sentence; "" when passed */
 	char hint[JOB_REASON_MAX];   /* what to do; may be "" */
+	char commit[65];             /* full hex id of what was run; "" when it was never resolved */
 	char ref_seen[256];          /* the ref on whose tip's history the fetch found the commit; "" at home */
 	enum job_origin plan_origin;
 	char plan_path[256], plan_sha256[65], plan_format[32]; /* "talkoo", later others */
@@ -166,7 +172,7 @@ int job_report_from_json(const json_t *object, struct job_report *ret, struct er
 
 /* Events before the report, each {"v":1,"type":T,"t_ms":since start,…}:
  *   stage   {"stage":"fetch|pack|vm|log|collect","state":"start|end"}
- *   plan    {"path","origin","image","accel","steps":[names]}      once, when the plan is known
+ *   plan    {"commit","path","origin","image","accel","steps":[names]}      once, when the plan is known
  *   step    {"index","count","name","state":"start|end","exit_code" (end),"duration_ms" (end)}
  *   log     {"size_bytes"}            DIR/log has grown to this; at most 20 a second
  *   stat    {"cpu_ms","memory_bytes","log_bytes"}                  once a second while the VM runs

@@ -32,6 +32,7 @@ enum stage_msg_type {
 	STAGE_MSG_GUEST_ERROR, /* log: .failed: init could not do its part (no disk, scratch full before the first step) */
 	STAGE_MSG_NOTE,        /* .text */
 	STAGE_MSG_PROGRESS,    /* fetch: .size_bytes received */
+	STAGE_MSG_COMMIT,      /* .text: fetch resolved source.commit (absent or short in the plan) to this full id */
 };
 
 struct stage_msg {
