@@ -8,7 +8,9 @@
  * (outcome abandoned). The runner writes events to standard output, one JSON object a line (job_event_*), the last of
  * which is the report. It exits 0 when it could report, whatever the outcome; without a report the launcher takes
  * outcome error. Log bytes are in DIR/log as they come, artifacts afterwards in DIR/artifacts/ (plain files).
- * A line "cancel\n" on standard input ends the job with outcome abandoned and a report. */
+ * A line "cancel\n" on standard input ends the job with outcome abandoned and a report. After a crash of the supervisor
+ * the last event may be cut short and an empty line follow: a reader skips lines that are not JSON objects.
+ * What the runner leaves in DIR: log, console.log, qemu.log, artifacts/ and report.json (the report line). */
 #ifndef TALKOO_RUNNER_JOB_H
 #define TALKOO_RUNNER_JOB_H
 
@@ -105,7 +107,9 @@ struct job_plan {
 	char image[128];             /* name@version the announcer asked for; "" = what the plan says. Inline: required */
 	char image_store[PATH_MAX];  /* folder of images: STORE/NAME@VERSION/manifest.json … */
 	enum job_accel accel;
+	char accel_cache[PATH_MAX];  /* file in which the accelerator's proof is kept (accel.h); "" = prove each time */
 	bool emulation_allowed;      /* false: without a proven KVM the outcome is refused */
+	bool isolation_required;     /* a stranger's job: without namespaces the outcome is refused */
 	uint64_t timeout_factor_emulated; /* limits.timeout_ms and the plan's are multiplied by it under TCG (15) */
 	uint64_t timeout_cap_ms;     /* the donor's own cap, real time, after the factor; 0 = none */
 	struct job_limits limits;    /* ceilings: what the plan asks is cut down to them, or refused where it needs more cpus/memory/disk */

@@ -9,11 +9,30 @@
 #ifndef TALKOO_RUNNER_STAGE_H
 #define TALKOO_RUNNER_STAGE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "runner/job.h"
 
-enum stage_id { STAGE_FETCH = 1, STAGE_PACK, STAGE_VM, STAGE_LOG, STAGE_COLLECT };
+/* value, name in events and sentences. accel proves the accelerator (accel.h) between pack and vm. */
+#define STAGES(X)                                                                                                      \
+	X(STAGE_FETCH, 1, "fetch")                                                                                     \
+	X(STAGE_PACK, 2, "pack")                                                                                       \
+	X(STAGE_ACCEL, 3, "accel")                                                                                     \
+	X(STAGE_VM, 4, "vm")                                                                                           \
+	X(STAGE_LOG, 5, "log")                                                                                         \
+	X(STAGE_COLLECT, 6, "collect")
+
+enum stage_id {
+#define X(name, value, text) name = value,
+	STAGES(X)
+#undef X
+	STAGE_IDS_LEN = 7
+};
+
+/* "fetch"; "unknown" for what is no stage. */
+const char *stage_name(enum stage_id id);
 
 enum stage_msg_type {
 	STAGE_MSG_FAILED = 1,  /* .failed: this job ends with that outcome */
@@ -33,6 +52,8 @@ enum stage_msg_type {
 	STAGE_MSG_NOTE,        /* .text */
 	STAGE_MSG_PROGRESS,    /* fetch: .size_bytes received */
 	STAGE_MSG_COMMIT,      /* .text: fetch resolved source.commit (absent or short in the plan) to this full id */
+	STAGE_MSG_ACCEL,       /* accel: .accel, the proof's answer */
+	STAGE_MSG_TYPES_LEN
 };
 
 struct stage_msg {
@@ -50,6 +71,7 @@ struct stage_msg {
 		struct { struct job_digest digest; uint32_t truncated; } digest;
 		struct job_artifact artifact;
 		struct { uint64_t cpu_ms, memory_bytes, scratch_bytes; } stat;
+		struct { uint32_t accel; char why[256], hint[256]; } accel;
 		uint64_t size_bytes;
 	} u;
 };
@@ -58,6 +80,13 @@ struct stage_msg {
 int stage_send(int msg_fd, const struct stage_msg *msg, struct err *err) MUST_CHECK;
 /* Sends STAGE_MSG_FAILED and returns 1, so that a stage can `return stage_fail(...)`. hint may be NULL. */
 int stage_fail(int msg_fd, enum job_outcome outcome, const char *hint, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* The supervisor's side. One packet from a stage, checked as foreign bytes: its size, whether that stage may send that
+ * type, enums, counts and digests in range; texts ended and made safe for one line. */
+enum stage_recv { STAGE_RECV_MSG = 1, STAGE_RECV_NOTHING /* would block */, STAGE_RECV_END, STAGE_RECV_BROKEN };
+enum stage_recv stage_recv(int msg_fd, enum stage_id from, struct stage_msg *ret);
+/* The check alone: pure. False = broken. len: bytes of the packet. */
+bool stage_check(const void *packet, size_t len, enum stage_id from, struct stage_msg *ret);
 
 /* fetch: network, libgit2. Brings plan->source.ref of plan->source.url into the bare mirror mirror_path (writable
  * in the jail), proves that the commit is on the ref. Never a checkout, no submodules, hooks, filters, credentials,
