@@ -156,6 +156,7 @@ struct job_report {
 	bool artifacts_partial;      /* a step failed, they are what there was */
 };
 
+/* Frees what it owns and empties it; NULL and an all-zero report are fine. */
 void job_report_release(struct job_report *r);
 
 /* Names of the enums; "unknown" for what is not in the list. *_parse: false if text is no name. */
@@ -166,11 +167,15 @@ bool job_origin_parse(const char *text, enum job_origin *ret);
 const char *job_accel_name(enum job_accel a);
 bool job_accel_parse(const char *text, enum job_accel *ret);
 
-/* Plan <-> JSON object (new reference; NULL without memory). Reading is strict: unknown keys, wrong types and
- * over-long texts are ERR_INVALID, naming the key. */
+/* Plan <-> JSON object (new reference; NULL without memory). The keys are the members' names, source and limits are
+ * objects, with "v":1 and "type":"plan". Reading is strict: unknown keys, wrong types, over-long texts and a plan that
+ * contradicts itself are ERR_INVALID, naming the key; absent texts are empty. Text that is not UTF-8 is written with
+ * replacement characters (a path like that does not come back). */
 json_t *job_plan_to_json(const struct job_plan *plan);
 int job_plan_from_json(const json_t *object, struct job_plan *ret, struct err *err) MUST_CHECK;
-/* Report <-> JSON ("type":"report"). Reading ignores unknown keys, bounds every list. */
+/* Report <-> JSON ("v":1, "type":"report"; keys likewise). Reading ignores unknown keys and bounds every text and list
+ * (ERR_INVALID, ERR_LIMIT); an enum that was never set is written, and read, as "unknown" (0), but for the outcome.
+ * ret is the caller's to job_report_release(). */
 json_t *job_report_to_json(const struct job_report *report);
 int job_report_from_json(const json_t *object, struct job_report *ret, struct err *err) MUST_CHECK;
 

@@ -2,3 +2,8 @@
 include runner/plan/local.mk
 include runner/guest/local.mk
 include runner/stages.mk
+
+noinst_LTLIBRARIES += libtalkoo-job.la
+libtalkoo_job_la_SOURCES = runner/job.c runner/job.h
+libtalkoo_job_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+libtalkoo_job_la_LIBADD = libtalkoo-base.la $(JANSSON_LIBS)

@@ -26,7 +26,23 @@ UNIT_TESTS += test_base
 test_base_SOURCES = tests/unit/test_base.c tests/unit/tap.c tests/unit/tap.h
 test_base_LDADD = libtalkoo-base.la
 
+# A fuzz target is tests/fuzz/fuzz_NAME.c with its corpus in tests/fuzz/corpus/NAME/, listed here and given
+#   fuzz_NAME_SOURCES = tests/fuzz/fuzz_NAME.c $(FUZZ_REPLAY)
+#   fuzz_NAME_LDADD = its libraries      and      fuzz_NAME_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+# In the ordinary build it replays the corpus as a test; with --enable-fuzzer it is a libFuzzer program.
+FUZZ_REPLAY = tests/fuzz/fuzz.h
+FUZZ_TARGET_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+if !LIBFUZZER
+FUZZ_REPLAY += tests/fuzz/replay.c
+endif
+
 include tests/stages.mk
+include tests/plan.mk
+
+check_PROGRAMS += $(FUZZ_TARGETS)
+if !LIBFUZZER
+TESTS += $(FUZZ_TARGETS)
+endif
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
