@@ -3,7 +3,10 @@
  * A frame: 1 byte type, 1 byte zero, 2 bytes step index (little endian), 4 bytes payload length (little endian), payload
  * of at most FRAME_PAYLOAD_MAX bytes. Everything is the guest's claim about itself: a malformed stream ends the job
  * (outcome error, "the guest broke the log protocol"), it can do no more. The port is opened exclusively by init
- * before any step, and its descriptor is close-on-exec. */
+ * before any step, and its descriptor is close-on-exec.
+ *
+ * Host to guest, one byte only: FRAME_ACK, once FRAME_DONE or FRAME_ERROR has been read. Init powers off when it
+ * has come (or after 2 s): what still lies in the virtqueue when the machine goes off would be lost. */
 #ifndef TALKOO_RUNNER_FRAMES_H
 #define TALKOO_RUNNER_FRAMES_H
 
@@ -11,6 +14,7 @@
 
 #define FRAME_HEADER_LEN 8
 #define FRAME_PAYLOAD_MAX 65536
+#define FRAME_ACK 0x06 /* the host's answer, a bare byte */
 
 enum frame_type {
 	FRAME_HELLO = 1,   /* payload: 1 byte protocol version (1); init is up */
