@@ -88,7 +88,9 @@ static const struct field plan_fields[] = {
 	FIELD(job_plan, image, FIELD_TEXT, false),
 	FIELD(job_plan, image_store, FIELD_TEXT, true),
 	FIELD(job_plan, accel, FIELD_ACCEL, true),
+	FIELD(job_plan, accel_cache, FIELD_TEXT, false),
 	FIELD(job_plan, emulation_allowed, FIELD_BOOL, true),
+	FIELD(job_plan, isolation_required, FIELD_BOOL, false),
 	FIELD(job_plan, timeout_factor_emulated, FIELD_U64, true),
 	FIELD(job_plan, timeout_cap_ms, FIELD_U64, false),
 	NESTED(job_plan, limits, &limits_table),
@@ -484,6 +486,8 @@ static int plan_check(const struct job_plan *p, const struct place *at, struct e
 		return wrong(at, "dir", "expected an absolute path", err);
 	if (p->image_store[0] != '/')
 		return wrong(at, "image_store", "expected an absolute path", err);
+	if (p->accel_cache[0] && p->accel_cache[0] != '/')
+		return wrong(at, "accel_cache", "expected an absolute path", err);
 	if (!p->source.url[0] == !p->source.local_objects[0])
 		return wrong(at, "source", "expected exactly one of url and local_objects", err);
 	if (p->source.local_objects[0] && p->source.local_objects[0] != '/')

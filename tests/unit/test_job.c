@@ -14,7 +14,8 @@
 	"{\"v\":1,\"type\":\"plan\",\"job\":\"" HEX64 "\",\"dir\":\"/jobs/1\",\"source\":{\"url\":\"https://h/r\","    \
 	"\"mirror\":\"/m\",\"ref\":\"refs/heads/main\",\"commit\":\"" HEX40 "\",\"allow_file\":true},"                 \
 	"\"plan_origin\":\"tree\",\"plan_path\":\".talkoo.yml\",\"plan_sha256\":\"" HEX64 "\",\"image\":\"mini@1\","   \
-	"\"image_store\":\"/images\",\"accel\":\"auto\",\"emulation_allowed\":true,\"timeout_factor_emulated\":15,"    \
+	"\"image_store\":\"/images\",\"accel\":\"auto\",\"emulation_allowed\":true,"                                                                                          \
+	"\"isolation_required\":true,\"accel_cache\":\"/a\",\"timeout_factor_emulated\":15,"    \
 	"\"timeout_cap_ms\":0,\"limits\":" LIMITS "}"
 #define DIGEST "{\"sha256\":\"" HEX64 "\",\"root\":\"" HEX64 "\",\"size_bytes\":12}"
 #define REPORT                                                                                                         \
