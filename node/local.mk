@@ -1,1 +1,8 @@
-# node: nothing here yet
+# node: talkood, and what it shares with talkoo (libtalkoo-node.la)
+noinst_LTLIBRARIES += libtalkoo-node.la
+
+libtalkoo_node_la_SOURCES = \
+	node/home.c node/home.h
+libtalkoo_node_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS)
+libtalkoo_node_la_LIBADD = libtalkoo-base.la
+EXTRA_DIST += node/CONTROL.md

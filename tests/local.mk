@@ -37,6 +37,7 @@ FUZZ_REPLAY += tests/fuzz/replay.c
 endif
 
 include tests/stages.mk
+include tests/node.mk
 include tests/plan.mk
 
 check_PROGRAMS += $(FUZZ_TARGETS)
