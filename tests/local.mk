@@ -39,6 +39,7 @@ endif
 include tests/stages.mk
 include tests/node.mk
 include tests/plan.mk
+include tests/store.mk
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 if !LIBFUZZER
