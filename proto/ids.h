@@ -1,5 +1,6 @@
 /* Identifiers as values and as text: node ids, record ids, project ids, links, topics. (ARCHITECTURE 4.)
- * Pure. Needs: base, libsodium. sodium_init() has been called. */
+ * Texts that people exchange (addresses, links) are in link.c, the rest in ids.c. PROTOCOL 2.
+ * Pure. Needs: base, libsodium. sodium_init() has been called. Parsers leave ret untouched on failure. */
 #ifndef TALKOO_PROTO_IDS_H
 #define TALKOO_PROTO_IDS_H
 
@@ -38,7 +39,8 @@ void project_id_derive(const struct node_id *founder, const uint8_t nonce[16], s
 void topic_derive(const struct id32 *project, struct id32 *ret);
 
 struct node_addr { struct node_id id; char host[256]; uint16_t port; };
-/* z6Mk…@host:port, did:key form taken too; IPv6 in brackets; port optional (PORT_DEFAULT). */
+/* z6Mk…@host:port, did:key form taken too; IPv6 in brackets (kept without, in its shortest text); a host name is kept
+ * in lower case; port optional (PORT_DEFAULT). */
 int node_addr_parse(const char *text, struct node_addr *ret, struct err *err) MUST_CHECK;
 char *node_addr_format(char *out, const struct node_addr *addr); /* ADDR_TEXT_MAX */
 

@@ -13,3 +13,12 @@ libtalkoo_base_la_SOURCES = \
 	proto/base/utf8.c proto/base/utf8.h
 libtalkoo_base_la_CFLAGS = $(AM_CFLAGS) $(YAML_CFLAGS) $(JANSSON_CFLAGS)
 libtalkoo_base_la_LIBADD = $(YAML_LIBS) $(JANSSON_LIBS)
+
+noinst_LTLIBRARIES += libtalkoo-proto.la
+
+libtalkoo_proto_la_SOURCES = \
+	proto/ids.c proto/ids.h \
+	proto/link.c \
+	proto/merkle.c proto/merkle.h
+libtalkoo_proto_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
+libtalkoo_proto_la_LIBADD = libtalkoo-base.la $(SODIUM_LIBS) $(MSGPACK_LIBS) $(JANSSON_LIBS)

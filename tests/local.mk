@@ -14,6 +14,7 @@ AM_TESTS_ENVIRONMENT = \
 #   VM_TESTS    boot real VMs through talkoo-runner; need the image mini in TALKOO_TEST_IMAGES
 #   E2E_TESTS   talkoo and talkood as real processes, real repositories, real VMs
 TEST_EXTENSIONS = .sh
+LOG_DRIVER = $(TEST_LOG_DRIVER)
 SH_LOG_DRIVER = $(TEST_LOG_DRIVER)
 SH_LOG_COMPILER = bash
 SELF_TESTS =
@@ -36,6 +37,7 @@ if !LIBFUZZER
 FUZZ_REPLAY += tests/fuzz/replay.c
 endif
 
+include tests/proto.mk
 include tests/stages.mk
 include tests/node.mk
 include tests/plan.mk
