@@ -9,8 +9,11 @@ libtalkoo_base_la_SOURCES = \
 	proto/base/io.c proto/base/io.h \
 	proto/base/log.c proto/base/log.h \
 	proto/base/sanitise.c proto/base/sanitise.h \
+	proto/base/schema.c proto/base/schema.h \
+	proto/base/suggest.c proto/base/suggest.h \
 	proto/base/units.c proto/base/units.h \
-	proto/base/utf8.c proto/base/utf8.h
+	proto/base/utf8.c proto/base/utf8.h \
+	proto/base/yaml.c proto/base/yaml.h
 libtalkoo_base_la_CFLAGS = $(AM_CFLAGS) $(YAML_CFLAGS) $(JANSSON_CFLAGS)
 libtalkoo_base_la_LIBADD = $(YAML_LIBS) $(JANSSON_LIBS)
 

@@ -7,3 +7,12 @@ FUZZ_TARGETS += fuzz_job
 fuzz_job_SOURCES = tests/fuzz/fuzz_job.c $(FUZZ_REPLAY)
 fuzz_job_LDADD = libtalkoo-job.la
 fuzz_job_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+
+UNIT_TESTS += test_yaml
+test_yaml_SOURCES = tests/unit/test_yaml.c tests/unit/tap.c tests/unit/tap.h
+test_yaml_LDADD = libtalkoo-base.la
+
+FUZZ_TARGETS += fuzz_yaml
+fuzz_yaml_SOURCES = tests/fuzz/fuzz_yaml.c $(FUZZ_REPLAY)
+fuzz_yaml_LDADD = libtalkoo-base.la
+fuzz_yaml_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
