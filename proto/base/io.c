@@ -67,7 +67,7 @@ int io_read_file(const char *path, struct buf *ret, struct err *err)
 	}
 }
 
-static int sync_folder_of(const char *path, struct err *err)
+int io_sync_folder_of(const char *path, struct err *err)
 {
 	char folder[PATH_MAX];
 	snprintf(folder, sizeof folder, "%s", path);
@@ -97,7 +97,7 @@ int io_replace_file(const char *path, const void *bytes, size_t len, mode_t mode
 		unlink(temp);
 		return err_errno(err, saved, "cannot write %s", path);
 	}
-	return sync_folder_of(path, err);
+	return io_sync_folder_of(path, err);
 }
 
 int io_mkdirs(const char *path, mode_t mode, struct err *err)

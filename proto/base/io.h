@@ -17,6 +17,8 @@ int io_read_file(const char *path, struct buf *ret, struct err *err) MUST_CHECK;
 /* Writes PATH.tmp, fsyncs, renames over PATH, fsyncs the folder: afterwards the old or the new content is there, never
  * a part. mode: permission bits. */
 int io_replace_file(const char *path, const void *bytes, size_t len, mode_t mode, struct err *err) MUST_CHECK;
+/* fsync of the folder that holds path: a name made or renamed there is durable. */
+int io_sync_folder_of(const char *path, struct err *err) MUST_CHECK;
 /* mkdir -p; new folders get mode. */
 int io_mkdirs(const char *path, mode_t mode, struct err *err) MUST_CHECK;
 /* rm -rf without following links; absent is fine. Bounded depth 64. */
