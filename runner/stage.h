@@ -40,7 +40,8 @@ enum stage_msg_type {
 	STAGE_MSG_PLAN,        /* .plan: pack established it */
 	STAGE_MSG_STEP_NAME,   /* .step: index and name, after STAGE_MSG_PLAN, in order */
 	STAGE_MSG_SOURCE,      /* .digest: of the canonical source tar */
-	STAGE_MSG_ARTIFACT,    /* .artifact: one collected file */
+	STAGE_MSG_ARTIFACT,    /* .artifact: one collected file; its path must be one line of printable UTF-8 (sanitise.h leaves it as
+	                          it is) or the message counts as broken */
 	STAGE_MSG_GUEST_READY, /* log: init's first frame */
 	STAGE_MSG_STEP_START,  /* log: .step.index */
 	STAGE_MSG_STEP_END,    /* log: .step.index, .step.exit_code */
@@ -49,6 +50,7 @@ enum stage_msg_type {
 	STAGE_MSG_GUEST_STAT,  /* log: .stat */
 	STAGE_MSG_GUEST_DONE,  /* log: the guest says all steps ended and artifacts are written; .size_bytes of the tar */
 	STAGE_MSG_GUEST_ERROR, /* log: .failed: init could not do its part (no disk, scratch full before the first step) */
+	STAGE_MSG_GUEST_LIMIT, /* log: .step.index, .step.exit_code holds an enum guest_limit (frames.h) */
 	STAGE_MSG_NOTE,        /* .text */
 	STAGE_MSG_PROGRESS,    /* fetch: .size_bytes received */
 	STAGE_MSG_COMMIT,      /* .text: fetch resolved source.commit (absent or short in the plan) to this full id */
