@@ -1,0 +1,308 @@
+/* The log stage: everything the guest says, turned into the log file and a few messages. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/base/cleanup.h"
+#include "proto/base/hex.h"
+#include "proto/base/io.h"
+#include "proto/base/sanitise.h"
+#include "proto/base/units.h"
+#include "proto/merkle.h"
+#include "runner/frame_reader.h"
+#include "runner/stage.h"
+
+#define GUEST_BUFFER (1u << 20)
+#define CONSOLE_BYTES_MAX (256u << 10)
+#define SIZE_EVERY_MS 50   /* 20 a second */
+#define STAT_EVERY_MS 500
+#define NOTES_MAX 200      /* a guest's notes in a log; more are dropped */
+#define NOTE_BYTES_MAX 1000
+
+struct log {
+	const struct stage_log *s;
+	struct frame_reader reader;
+	struct digest_stream digest;
+	uint64_t size, told_size;
+	bool is_cut, at_line_start, is_broken;
+	unsigned notes;
+	uint64_t now_ms, step_started_ms, told_ms, stat_ms;
+	uint64_t console_size;
+	uint8_t *buffer; /* GUEST_BUFFER bytes; the first `held` wait to be read */
+	size_t held;
+	struct err err;  /* why the stage failed */
+};
+
+static uint64_t clock_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* the file */
+
+static int append_raw(struct log *l, const void *bytes, size_t len)
+{
+	if (io_write_full(l->s->log_fd, bytes, len, &l->err) < 0)
+		return err_context(&l->err, "cannot write the log");
+	digest_update(&l->digest, bytes, len);
+	l->size += len;
+	if (len)
+		l->at_line_start = ((const uint8_t *)bytes)[len - 1] == '\n';
+	return 0;
+}
+
+/* The mark comes behind the cap: the cap is the project's, the mark is ours. */
+static int cut(struct log *l)
+{
+	char size[UNITS_TEXT_MAX], mark[96];
+	const int len = snprintf(mark, sizeof mark, "%s--- the log is cut here: more than %s\n",
+				 l->at_line_start ? "" : "\n", units_format_size(size, l->s->log_bytes));
+	l->is_cut = true;
+	return append_raw(l, mark, (size_t)len);
+}
+
+static int append(struct log *l, const void *bytes, size_t len)
+{
+	if (l->is_cut)
+		return 0;
+	const uint64_t room = l->s->log_bytes > l->size ? l->s->log_bytes - l->size : 0;
+	const int rc = append_raw(l, bytes, len < room ? len : (size_t)room);
+	return rc < 0 || len <= room ? rc : cut(l);
+}
+
+/* A line of the runner's own. */
+static int heading(struct log *l, const char *text)
+{
+	char line[NOTE_BYTES_MAX * 3 + 64]; /* a byte may become U+FFFD */
+	const int len = snprintf(line, sizeof line, "%s--- %s\n", l->at_line_start ? "" : "\n", text);
+	return append(l, line, (size_t)len < sizeof line ? (size_t)len : sizeof line - 1);
+}
+
+/* messages */
+
+static int tell(struct log *l, struct stage_msg *msg, enum stage_msg_type type)
+{
+	msg->type = type;
+	return stage_send(l->s->msg_fd, msg, &l->err);
+}
+
+static int tell_size(struct log *l, bool now)
+{
+	if (l->size == l->told_size || (!now && l->now_ms - l->told_ms < SIZE_EVERY_MS))
+		return 0;
+	struct stage_msg msg = {.u.size_bytes = l->size};
+	l->told_size = l->size;
+	l->told_ms = l->now_ms;
+	return tell(l, &msg, STAGE_MSG_LOG_SIZE);
+}
+
+static int tell_done(struct log *l)
+{
+	struct blob_digest d;
+	digest_final(&l->digest, &d);
+	struct stage_msg msg = {.u.digest = {.digest.size_bytes = d.size, .truncated = l->is_cut}};
+	hex_encode(msg.u.digest.digest.sha256, d.sha256, sizeof d.sha256);
+	hex_encode(msg.u.digest.digest.root, d.root, sizeof d.root);
+	return tell(l, &msg, STAGE_MSG_LOG_DONE);
+}
+
+/* frames */
+
+static int on_step_start(struct log *l, const struct frame *f)
+{
+	char text[JOB_STEP_NAME_MAX + 64];
+	snprintf(text, sizeof text, "step %u/%u: %s", f->step + 1, l->s->steps, l->s->step_names[f->step]);
+	l->step_started_ms = l->now_ms;
+	struct stage_msg msg = {.u.step.index = f->step};
+	const int rc = heading(l, text);
+	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_STEP_START);
+}
+
+static int on_step_end(struct log *l, const struct frame *f)
+{
+	char text[96], took[UNITS_TEXT_MAX];
+	snprintf(text, sizeof text, "step %u/%u: exit %u after %s", f->step + 1, l->s->steps, f->exit_code,
+		 units_format_duration(took, l->now_ms - l->step_started_ms));
+	struct stage_msg msg = {.u.step = {.index = f->step, .exit_code = f->exit_code}};
+	int rc = heading(l, text);
+	if (rc == 0)
+		rc = tell_size(l, true);
+	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_STEP_END);
+}
+
+static void sentence_of(const struct frame *f, char *out, size_t size)
+{
+	char foreign[NOTE_BYTES_MAX + 1];
+	const size_t len = f->payload_len < NOTE_BYTES_MAX ? f->payload_len : NOTE_BYTES_MAX;
+	memcpy(foreign, f->payload, len);
+	foreign[len] = '\0';
+	sanitise_line(out, size, foreign);
+}
+
+static int on_note(struct log *l, const struct frame *f)
+{
+	struct stage_msg msg = {0};
+	sentence_of(f, msg.u.text, sizeof msg.u.text);
+	if (l->notes++ >= NOTES_MAX)
+		return 0;
+	const int rc = heading(l, msg.u.text);
+	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_NOTE);
+}
+
+static int on_error(struct log *l, const struct frame *f)
+{
+	struct stage_msg msg = {.u.failed.outcome = JOB_ERROR};
+	sentence_of(f, msg.u.failed.reason, sizeof msg.u.failed.reason);
+	const int rc = heading(l, msg.u.failed.reason);
+	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_GUEST_ERROR);
+}
+
+static int on_stat(struct log *l, const struct frame *f)
+{
+	if (l->stat_ms && l->now_ms - l->stat_ms < STAT_EVERY_MS)
+		return 0;
+	l->stat_ms = l->now_ms;
+	struct stage_msg msg = {.u.stat = {f->cpu_ms, f->memory_bytes, f->scratch_bytes}};
+	return tell(l, &msg, STAGE_MSG_GUEST_STAT);
+}
+
+static int on_frame(struct log *l, const struct frame *f)
+{
+	struct stage_msg msg = {0};
+	switch (f->type) {
+	case FRAME_HELLO:
+		return tell(l, &msg, STAGE_MSG_GUEST_READY);
+	case FRAME_STEP_START:
+		return on_step_start(l, f);
+	case FRAME_OUTPUT:
+		return append(l, f->payload, f->payload_len);
+	case FRAME_STEP_END:
+		return on_step_end(l, f);
+	case FRAME_STAT:
+		return on_stat(l, f);
+	case FRAME_DONE:
+		msg.u.size_bytes = f->tar_bytes;
+		return tell(l, &msg, STAGE_MSG_GUEST_DONE);
+	case FRAME_ERROR:
+		return on_error(l, f);
+	case FRAME_LIMIT:
+		msg.u.step.index = f->step;
+		msg.u.step.exit_code = (int32_t)f->limit;
+		return tell(l, &msg, STAGE_MSG_GUEST_LIMIT);
+	case FRAME_NOTE:
+		return on_note(l, f);
+	}
+	return 0;
+}
+
+static int take_frames(struct log *l)
+{
+	size_t at = 0;
+	for (;;) {
+		struct frame f;
+		size_t used;
+		const enum frame_result r = frame_reader_next(&l->reader, l->buffer + at, l->held - at, &used, &f);
+		if (r == FRAME_BROKEN)
+			l->is_broken = true;
+		if (r != FRAME_GOT)
+			break;
+		const int rc = on_frame(l, &f);
+		if (rc < 0)
+			return rc;
+		at += used;
+	}
+	memmove(l->buffer, l->buffer + at, l->held - at);
+	l->held -= at;
+	return 0;
+}
+
+/* descriptors */
+
+/* 1: more may come; 0: end of file; negative: failed. */
+static int read_guest(struct log *l)
+{
+	const ssize_t got = read(l->s->guest_fd, l->buffer + l->held, GUEST_BUFFER - l->held);
+	if (got < 0)
+		/* a QEMU that was killed resets its sockets: the end, too */
+		return errno == EINTR || errno == EAGAIN ? 1 : 0;
+	if (got == 0)
+		return 0;
+	l->held += (size_t)got;
+	l->now_ms = clock_ms();
+	const int rc = take_frames(l);
+	if (rc < 0)
+		return rc;
+	return l->is_broken ? 0 : 1;
+}
+
+/* The kernel's console: kept as it is up to its cap, read on behind it so that the guest never waits. False at its end. */
+static bool read_console(struct log *l)
+{
+	uint8_t bytes[16384];
+	const ssize_t got = recv(l->s->console_fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	if (got < 0)
+		return errno == EINTR || errno == EAGAIN;
+	if (got == 0)
+		return false;
+	const uint64_t room = CONSOLE_BYTES_MAX - l->console_size;
+	const size_t kept = (uint64_t)got < room ? (size_t)got : (size_t)room;
+	l->console_size += kept;
+	/* a console that cannot be kept is no reason to lose the job */
+	if (io_write_full(l->s->console_log_fd, bytes, kept, NULL) < 0)
+		l->console_size = CONSOLE_BYTES_MAX;
+	return true;
+}
+
+/* Until the log port ends. 0, or negative with l->err. */
+static int pump(struct log *l)
+{
+	struct pollfd fds[2] = {{l->s->guest_fd, POLLIN, 0}, {l->s->console_fd, POLLIN, 0}};
+	int more = 1;
+	while (more > 0) {
+		const bool owes_size = l->size != l->told_size;
+		if (poll(fds, 2, owes_size ? SIZE_EVERY_MS : -1) < 0 && errno != EINTR)
+			return err_errno(&l->err, errno, "cannot wait for the guest");
+		l->now_ms = clock_ms();
+		if (fds[1].revents && !read_console(l))
+			fds[1].fd = -1;
+		if (fds[0].revents)
+			more = read_guest(l);
+		const int rc = more < 0 ? more : tell_size(l, false);
+		if (rc < 0)
+			return rc;
+	}
+	/* what the kernel said last: often why */
+	while (fds[1].fd >= 0 && poll(&fds[1], 1, 0) > 0 && read_console(l))
+		;
+	return 0;
+}
+
+int stage_log_run(const struct stage_log *s)
+{
+	struct log l = {.s = s, .at_line_start = true};
+	CLEANUP(cleanup_free) uint8_t *buffer = malloc(GUEST_BUFFER);
+	if (!buffer)
+		return stage_fail(s->msg_fd, JOB_ERROR, NULL, "the log stage is out of memory");
+	l.buffer = buffer;
+	frame_reader_init(&l.reader, s->steps);
+	digest_init(&l.digest);
+	int rc = pump(&l);
+	if (rc == 0)
+		rc = tell_size(&l, true);
+	if (rc == 0)
+		rc = tell_done(&l);
+	if (rc < 0)
+		return stage_fail(s->msg_fd, JOB_ERROR, "see whether the disk is full", "%s", l.err.what);
+	if (l.is_broken)
+		return stage_fail(s->msg_fd, JOB_ERROR, "the image's init and this runner may be of different versions",
+				  "the guest broke the log protocol: %s", l.reader.why);
+	return 0;
+}
