@@ -2,6 +2,7 @@
 include runner/plan/local.mk
 include runner/guest/local.mk
 include runner/stages.mk
+include runner/supervisor.mk
 
 noinst_LTLIBRARIES += libtalkoo-job.la
 libtalkoo_job_la_SOURCES = runner/job.c runner/job.h
