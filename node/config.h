@@ -51,7 +51,7 @@ struct config {
 	size_t seeds_len;
 	char images[PATH_MAX]; /* "" = the home's */
 	struct {
-		uint32_t jobs, cpus;
+		uint64_t jobs, cpus;
 		uint64_t memory_bytes, disk_bytes, timeout_ms, emulated_timeout_ms, log_bytes, artifact_bytes, source_bytes;
 	} limits;
 	struct {

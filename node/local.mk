@@ -2,7 +2,8 @@
 noinst_LTLIBRARIES += libtalkoo-node.la
 
 libtalkoo_node_la_SOURCES = \
+	node/config.c node/config.h \
 	node/home.c node/home.h
 libtalkoo_node_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS)
-libtalkoo_node_la_LIBADD = libtalkoo-base.la
+libtalkoo_node_la_LIBADD = libtalkoo-proto.la libtalkoo-base.la
 EXTRA_DIST += node/CONTROL.md

@@ -2,3 +2,6 @@
 UNIT_TESTS += test_home
 test_home_SOURCES = tests/unit/test_home.c tests/unit/tap.c tests/unit/tap.h
 test_home_LDADD = libtalkoo-node.la
+UNIT_TESTS += test_config
+test_config_SOURCES = tests/unit/test_config.c tests/unit/tap.c tests/unit/tap.h
+test_config_LDADD = libtalkoo-node.la
