@@ -2,6 +2,9 @@
 noinst_LTLIBRARIES += libtalkoo-stages.la
 
 libtalkoo_stages_la_SOURCES = \
-	runner/remote.c runner/remote.h
+	runner/gitlib.c runner/gitlib.h \
+	runner/remote.c runner/remote.h \
+	runner/srctar.c runner/srctar.h \
+	runner/srctree.c runner/srctree.h
 libtalkoo_stages_la_CFLAGS = $(AM_CFLAGS) $(GIT2_CFLAGS) $(ARCHIVE_CFLAGS) $(CURL_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
-libtalkoo_stages_la_LIBADD = libtalkoo-base.la $(GIT2_LIBS) $(ARCHIVE_LIBS) $(CURL_LIBS) $(SODIUM_LIBS)
+libtalkoo_stages_la_LIBADD = libtalkoo-proto.la libtalkoo-base.la $(GIT2_LIBS) $(ARCHIVE_LIBS) $(CURL_LIBS) $(SODIUM_LIBS)
