@@ -84,3 +84,23 @@ AC_DEFUN([TALKOO_FUZZER], [
   AC_SUBST([FUZZ_LDFLAGS])
   AM_CONDITIONAL([LIBFUZZER], [test "x$enable_fuzzer" = xyes])
 ])
+
+# STATIC_CFLAGS, STATIC_LDFLAGS: how a program is linked statically, position independent where that works
+AC_DEFUN([TALKOO_STATIC], [
+  AC_CACHE_CHECK([how to link a static program], [talkoo_cv_static], [
+    talkoo_saved_CFLAGS=$CFLAGS
+    talkoo_cv_static=no
+    for talkoo_try in "-fPIE -static-pie" "-fno-pie -static -no-pie"; do
+      CFLAGS="$talkoo_saved_CFLAGS $talkoo_try"
+      AS_IF([test "$talkoo_cv_static" = no],
+        [AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <stdio.h>]], [[puts("");]])], [talkoo_cv_static=$talkoo_try])])
+    done
+    CFLAGS=$talkoo_saved_CFLAGS
+  ])
+  AS_IF([test "$talkoo_cv_static" = no],
+    [AC_MSG_ERROR([talkoo-init needs a static C library (glibc: libc6-dev has it)])])
+  STATIC_CFLAGS=${talkoo_cv_static%% *}
+  STATIC_LDFLAGS=${talkoo_cv_static#* }
+  AC_SUBST([STATIC_CFLAGS])
+  AC_SUBST([STATIC_LDFLAGS])
+])

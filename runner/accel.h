@@ -22,10 +22,17 @@
 #define ACCEL_PROBES 2
 #define ACCEL_NO_EXPIRES_MS (60 * 60 * 1000)
 
-/* Starts argv with exactly the descriptors of keep_fds (and 0-2) open, in whatever jail the caller wants the proof to
- * hold. *ret_pid: a child of this process that leads its own process group. NULL in a request: plain fork and exec. */
-typedef int (*accel_spawn_fn)(void *ctx, char *const *argv, const int *keep_fds, size_t keep_len, pid_t *ret_pid,
-			      struct err *err);
+/* A QEMU to start: exactly keep_fds (and 0-2) are open in it, stderr_fd as its descriptor 2, 0 and 1 nowhere. */
+struct accel_child {
+	char *const *argv;
+	int stderr_fd;
+	const int *keep_fds;
+	size_t keep_len;
+};
+
+/* Starts it in whatever jail the caller wants the proof to hold. *ret_pid: a child of this process that leads its own
+ * process group. NULL in a request: plain fork and exec. */
+typedef int (*accel_spawn_fn)(void *ctx, const struct accel_child *child, pid_t *ret_pid, struct err *err);
 
 struct accel_request {
 	const struct image *image;
@@ -35,7 +42,9 @@ struct accel_request {
 	bool force;                   /* prove now, whatever is cached */
 	accel_spawn_fn spawn;
 	void *spawn_ctx;
-	const char *kvm_device;       /* NULL: /dev/kvm (a test names another) */
+	const char *kvm_device;       /* NULL: /dev/kvm (a test names another, or which need not be one) */
+	enum job_accel probe_with;    /* 0: KVM; a test says TCG, where there is no KVM */
+	unsigned deadline_ms;         /* 0: ACCEL_DEADLINE_MS */
 };
 
 struct accel_proof {

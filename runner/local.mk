@@ -1,6 +1,7 @@
 # runner: talkoo-runner and its stages, the plan, the guest
 include runner/plan/local.mk
 include runner/guest/local.mk
+include runner/machine.mk
 include runner/stages.mk
 include runner/supervisor.mk
 

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Builds a VM image:  build.sh RECIPE STORE   writes STORE/RECIPE@VERSION. A recipe is a folder here with a build.sh.
+# `talkoo image build` calls this with TALKOO_LIBEXECDIR set to where talkoo-init is.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+if [ $# -ne 2 ]; then
+	printf 'usage: build.sh RECIPE STORE\n' >&2
+	exit 2
+fi
+case $1 in
+*[!a-z0-9-]* | '') known=no ;;
+*) known=yes ;;
+esac
+if [ $known = no ] || [ ! -x "$here/$1/build.sh" ]; then
+	printf 'error: there is no image recipe of that name\nhint: the recipes are:' >&2
+	for recipe in "$here"/*/build.sh; do
+		printf ' %s' "$(basename "$(dirname "$recipe")")" >&2
+	done
+	printf '\n' >&2
+	exit 9
+fi
+exec "$here/$1/build.sh" "$2"

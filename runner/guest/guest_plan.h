@@ -1,0 +1,35 @@
+/* The plan tar (runner/guest.h) as init reads it. Must not know: processes, disks' names. */
+#ifndef TALKOO_RUNNER_GUEST_GUEST_PLAN_H
+#define TALKOO_RUNNER_GUEST_GUEST_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/buf.h"
+#include "proto/base/err.h"
+#include "runner/job.h"
+
+#define GUEST_PLAN_TEXT_MAX (4u << 20) /* bytes of env, of globs, of one script */
+#define GUEST_PLAN_SUM_MAX (32u << 20) /* bytes of all scripts */
+
+struct guest_step {
+	char name[JOB_STEP_NAME_MAX];
+	struct buf script;
+};
+
+struct guest_plan {
+	char shell[8];          /* "sh" or "bash" */
+	struct buf env;         /* NAME=VALUE\0… */
+	struct buf globs;       /* one a line */
+	uint64_t artifact_bytes;
+	uint64_t artifact_count;
+	struct guest_step steps[JOB_STEPS_MAX];
+	size_t steps_len;
+};
+
+/* From a descriptor that is read to the tar's end. ERR_INVALID: no version, another version, a step without a script, a
+ * gap in their numbers, an unknown file. Big (static storage, not the stack). */
+int guest_plan_read(int fd, struct guest_plan *ret, struct err *err) MUST_CHECK;
+void guest_plan_release(struct guest_plan *p);
+
+#endif

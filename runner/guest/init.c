@@ -1,0 +1,121 @@
+/* talkoo-init: PID 1 of a job's machine. Finds its disks, unpacks the source, runs the steps, frames the log, writes the
+ * artifact tar, powers off. What goes wrong becomes one FRAME_ERROR with a sentence, and the power goes off all the same.
+ *
+ * Arguments (the kernel line's, behind "--"): none = a job; "probe" = say hello on the log port and power off (accel.h);
+ * "off" = power off at once (the figure that a boot is compared with). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "proto/base/cleanup.h"
+#include "runner/guest/artifacts.h"
+#include "runner/guest/disks.h"
+#include "runner/guest/guest_plan.h"
+#include "runner/guest/port.h"
+#include "runner/guest/root.h"
+#include "runner/guest/steps.h"
+#include "runner/guest/system.h"
+#include "runner/guest/unpack.h"
+
+#define MODULE_FOLDER "/talkoo"
+#define DEVICE_WAIT_MS 10000
+#define ACK_WAIT_MS 2000
+
+static int start(struct port *port, struct err *err)
+{
+	int rc = system_mounts(err);
+	if (!rc)
+		rc = system_load_modules(MODULE_FOLDER, "port", err);
+	if (!rc)
+		rc = port_open(port, GUEST_LOG_PORT, DEVICE_WAIT_MS, err);
+	if (rc)
+		return rc;
+	static const uint8_t version = 1;
+	port_frame(port, FRAME_HELLO, 0, &version, 1);
+	return 0;
+}
+
+/* Disks to tree: afterwards the steps can run. */
+static int prepare(struct disk *disks, struct guest_plan *plan, struct err *err)
+{
+	int rc = system_load_modules(MODULE_FOLDER, "disk", err);
+	system_identity();
+	if (!rc)
+		rc = disks_find(disks, DEVICE_WAIT_MS, err);
+	if (rc)
+		return rc;
+	CLEANUP(cleanup_fd) int plan_fd = disk_open(&disks[GUEST_DISK_PLAN], O_RDONLY, err);
+	rc = plan_fd < 0 ? plan_fd : guest_plan_read(plan_fd, plan, err);
+	if (!rc)
+		rc = root_make(disks, MODULE_FOLDER, err);
+	if (!rc)
+		rc = unpack_disk(&disks[GUEST_DISK_SOURCE], "/ci/src", "the source", err);
+	if (!rc)
+		rc = unpack_disk(&disks[GUEST_DISK_DEPS], "/ci/deps", "the dependencies", err);
+	if (!rc)
+		rc = unpack_disk(&disks[GUEST_DISK_CACHE], "/ci/cache", "the cache", err);
+	return rc;
+}
+
+static int finish(const struct disk *disk, const struct guest_plan *plan, struct port *port, bool all_passed, struct err *err)
+{
+	struct artifacts a = {.source_folder = "/ci/src",
+			      .folder = "/ci/artifacts",
+			      .port = port,
+			      .max_bytes = plan->artifact_bytes,
+			      .max_count = plan->artifact_count,
+			      .is_partial = !all_passed};
+	int rc = artifacts_pick(&a, buf_cstr(&plan->globs), err);
+	if (!rc && !disk_is_empty(disk)) {
+		CLEANUP(cleanup_fd) int fd = disk_open(disk, O_RDWR, err);
+		rc = fd < 0 ? fd : artifacts_write(&a, fd, disk->size_bytes, err);
+		if (!rc && fsync(fd))
+			rc = err_errno(err, errno, "writing the artifacts");
+	}
+	if (rc)
+		return rc;
+	uint8_t payload[9];
+	port_put_le(payload, a.tar_bytes, 8);
+	payload[8] = a.is_partial;
+	port_frame(port, FRAME_DONE, 0, payload, sizeof payload);
+	return 0;
+}
+
+static int run_job(struct port *port, struct err *err)
+{
+	static struct disk disks[GUEST_DISKS_LEN];
+	static struct guest_plan plan;
+	bool all_passed = false;
+	int rc = prepare(disks, &plan, err);
+	if (!rc)
+		rc = steps_run(&plan, port, &all_passed, err);
+	if (!rc)
+		rc = finish(&disks[GUEST_DISK_ARTIFACTS], &plan, port, all_passed, err);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	const char *const mode = argc > 1 ? argv[1] : "";
+	if (getpid() != 1) {
+		fprintf(stderr, "error: talkoo-init runs as process 1 of a Talkoo machine only\n");
+		return 2;
+	}
+	if (!strcmp(mode, "off"))
+		system_off();
+	struct port port = {.fd = -1};
+	struct err err = {0};
+	int rc = start(&port, &err);
+	if (!rc && strcmp(mode, "probe"))
+		rc = run_job(&port, &err);
+	if (rc) {
+		err_print(&err, stderr);
+		port_error(&port, err.what);
+	}
+	/* the artifacts are synced; scratch is never read again, so it needs no sync */
+	port_drain(&port, ACK_WAIT_MS);
+	system_off();
+}
