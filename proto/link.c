@@ -1,71 +1,12 @@
 /* Addresses and links of ids.h: the texts that people exchange. */
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "proto/base/hex.h"
-#include "proto/base/units.h"
 #include "proto/base/utf8.h"
+#include "proto/host.h"
 #include "proto/ids.h"
 
-#define HOST_LEN_MAX 253
 static const char link_scheme[] = "talkoo:";
-
-static bool is_ipv6(const char *host)
-{
-	struct in6_addr unused;
-	return inet_pton(AF_INET6, host, &unused) == 1;
-}
-
-/* A DNS name or IPv4 address: letters, digits, '-', '_' and '.', no empty label, no '-' in front. Lower-cases in place. */
-static bool host_name_lower(char *host)
-{
-	char previous = '.';
-	size_t len = 0;
-	for (char *p = host; *p; p++, len++) {
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
-		const bool is_label = (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-' || *p == '_';
-		if (!is_label && *p != '.')
-			return false;
-		if (previous == '.' && (*p == '.' || *p == '-'))
-			return false;
-		previous = *p;
-	}
-	return len && len <= HOST_LEN_MAX && previous != '.';
-}
-
-static bool port_parse(const char *text, uint16_t *ret)
-{
-	uint64_t port;
-	if (!units_parse_number(text, &port) || !port || port > 65535)
-		return false;
-	*ret = (uint16_t)port;
-	return true;
-}
-
-/* "host", "host:port", "[v6]", "[v6]:port" */
-static bool host_port_parse(const char *text, struct node_addr *ret)
-{
-	const bool bracketed = *text == '[';
-	const char *end = bracketed ? strchr(text, ']') : strchr(text, ':');
-	if (bracketed && !end)
-		return false;
-	const char *host = bracketed ? text + 1 : text;
-	const size_t len = end ? (size_t)(end - host) : strlen(host);
-	if (len >= sizeof ret->host)
-		return false;
-	memcpy(ret->host, host, len);
-	ret->host[len] = 0;
-	ret->port = PORT_DEFAULT;
-	const char *rest = end ? end + bracketed : "";
-	if (*rest && (*rest != ':' || !port_parse(rest + 1, &ret->port)))
-		return false;
-	if (!bracketed)
-		return host_name_lower(ret->host);
-	/* one text per address: as the system writes it */
-	struct in6_addr v6;
-	return inet_pton(AF_INET6, ret->host, &v6) == 1 && inet_ntop(AF_INET6, &v6, ret->host, sizeof ret->host);
-}
 
 int node_addr_parse(const char *text, struct node_addr *ret, struct err *err)
 {
@@ -82,11 +23,14 @@ int node_addr_parse(const char *text, struct node_addr *ret, struct err *err)
 	const int r = node_id_parse(id, &addr.id, err);
 	if (r)
 		return r;
-	if (!host_port_parse(at + 1, &addr)) {
+	struct host_port place;
+	if (!host_port_parse(at + 1, strlen(at + 1), PORT_DEFAULT, &place)) {
 		err_set(err, ERR_INVALID, "\"%.80s\" is no host and port", at + 1);
 		err_hint(err, "host, host:port, or [IPv6]:port with a port of 1 to 65535");
 		return ERR_INVALID;
 	}
+	memcpy(addr.host, place.host, sizeof addr.host);
+	addr.port = place.port;
 	*ret = addr;
 	return 0;
 }
@@ -95,7 +39,7 @@ char *node_addr_format(char *out, const struct node_addr *addr)
 {
 	char id[NODE_ID_TEXT_MAX];
 	node_id_format(id, &addr->id);
-	const bool bracketed = is_ipv6(addr->host);
+	const bool bracketed = host_is_ipv6(addr->host);
 	snprintf(out, ADDR_TEXT_MAX, "%s@%s%s%s:%u", id + 8, bracketed ? "[" : "", addr->host, bracketed ? "]" : "",
 		 (unsigned)addr->port);
 	return out;
