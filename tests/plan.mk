@@ -16,3 +16,16 @@ FUZZ_TARGETS += fuzz_yaml
 fuzz_yaml_SOURCES = tests/fuzz/fuzz_yaml.c $(FUZZ_REPLAY)
 fuzz_yaml_LDADD = libtalkoo-base.la
 fuzz_yaml_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+
+UNIT_TESTS += test_plan
+test_plan_SOURCES = tests/unit/test_plan.c tests/unit/tap.c tests/unit/tap.h
+test_plan_LDADD = libtalkoo-plan.la
+
+FUZZ_TARGETS += fuzz_plan
+fuzz_plan_SOURCES = tests/fuzz/fuzz_plan.c $(FUZZ_REPLAY)
+fuzz_plan_LDADD = libtalkoo-plan.la
+fuzz_plan_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+
+UNIT_TESTS += test_lint
+test_lint_SOURCES = tests/unit/test_lint.c tests/unit/tap.c tests/unit/tap.h
+test_lint_LDADD = libtalkoo-lint.la

@@ -1,1 +1,13 @@
-# runner/plan
+# runner/plan: the plan (pure), and lint, which starts shells
+noinst_LTLIBRARIES += libtalkoo-plan.la libtalkoo-lint.la
+libtalkoo_plan_la_SOURCES = \
+	runner/plan/discover.c \
+	runner/plan/plan.c runner/plan/plan.h
+libtalkoo_plan_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
+libtalkoo_plan_la_LIBADD = libtalkoo-proto.la libtalkoo-base.la $(SODIUM_LIBS) $(JANSSON_LIBS)
+
+libtalkoo_lint_la_SOURCES = \
+	runner/plan/lint.c runner/plan/lint.h \
+	runner/plan/shell_check.c runner/plan/shell_check.h
+libtalkoo_lint_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
+libtalkoo_lint_la_LIBADD = libtalkoo-plan.la

@@ -1,0 +1,114 @@
+/* The plan: what a commit says is to be done with it. Bytes in, a value out; used by the runner's pack stage, by lint and
+ * by announce.
+ *
+ * A plan comes from the tree (PLAN_FILE: `talkoo` format), later from other formats and from detected builds, or from
+ * the command line (plan_inline). plan_discover() is the one place that knows the order in which they are looked for.
+ * Must not know: git, files, the network, how a VM runs it. Pure. Links: base, proto's ids, libsodium (SHA-256).
+ *
+ *   CLEANUP(plan_found_release) struct plan_found found = {0};
+ *   rc = plan_discover(read_from_tree, tree, &found, err);    ERR_NOT_FOUND: the commit has no plan
+ *                                                              ERR_INVALID, ERR_LIMIT: the file is wrong, and where */
+#ifndef TALKOO_RUNNER_PLAN_H
+#define TALKOO_RUNNER_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/buf.h"
+#include "proto/base/err.h"
+#include "proto/ids.h"
+#include "runner/job.h"
+
+#define PLAN_FILE ".talkoo.yml"
+#define PLAN_BYTES_MAX 65536      /* of a plan file */
+#define PLAN_INLINE_MAX 2048      /* bytes of an inline plan's commands */
+#define PLAN_STEPS_MAX JOB_STEPS_MAX
+#define PLAN_ENV_MAX 256
+#define PLAN_ENV_NAME_MAX 64      /* bytes with the 0 */
+#define PLAN_GLOBS_MAX 64
+#define PLAN_GLOB_LEN_MAX 255
+#define PLAN_IMAGE_MAX 128        /* bytes with the 0 */
+
+/* The formats that discovery can meet; a format's name is what job reports and results say. */
+#define PLAN_FORMATS(X)                                                                                                \
+	X(PLAN_FORMAT_TALKOO, 1, "talkoo")                                                                             \
+	X(PLAN_FORMAT_INLINE, 2, "inline")
+
+enum plan_format {
+#define X(name, value, text) name = value,
+	PLAN_FORMATS(X)
+#undef X
+};
+
+struct plan_step {
+	char name[JOB_STEP_NAME_MAX]; /* UTF-8, one line, never empty */
+	char *run;                    /* the commands; owned; neither NULL nor blank */
+	uint32_t line, column;        /* of the value of `run` in the plan file; 0 = inline */
+	uint32_t first_line;          /* line of the file on which the commands' first line stands; 0 = lines do not match */
+};
+
+struct plan_env {
+	char name[PLAN_ENV_NAME_MAX]; /* [A-Za-z_][A-Za-z0-9_]*, not TALKOO_* */
+	char *value;                  /* owned; UTF-8 */
+};
+
+/* What the plan asks for; 0 = it does not say. */
+struct plan_resources {
+	uint64_t cpus, memory_bytes, disk_bytes, timeout_ms;
+};
+
+struct plan {
+	char project[LINK_TEXT_MAX];  /* a project link or id, "" = not said */
+	char image[PLAN_IMAGE_MAX];   /* NAME or NAME@VERSION */
+	struct plan_resources resources;
+	struct plan_env *env;         /* owned, in the file's order */
+	size_t env_len;
+	struct plan_step *steps;      /* owned, 1 to PLAN_STEPS_MAX */
+	size_t steps_len;
+	char *globs[PLAN_GLOBS_MAX];  /* owned; relative, no empty, "." or ".." parts */
+	size_t globs_len;
+};
+
+/* An all-zero plan and NULL are fine. */
+void plan_release(struct plan *p);
+
+/* A `.talkoo.yml` file. path: its name for sentences. Errors are yaml.h's: ERR_INVALID or ERR_LIMIT with file, line,
+ * column, key, why and a hint. */
+int plan_parse(const char *path, const void *bytes, size_t len, struct plan *ret, struct err *err) MUST_CHECK;
+/* One step with these shell commands (at most PLAN_INLINE_MAX bytes, UTF-8), named by the first of them, in that image.
+ * ERR_INVALID, ERR_LIMIT. */
+int plan_from_cmd(const char *commands, const char *image, struct plan *ret, struct err *err) MUST_CHECK;
+
+/* The plan as one line of JSON with sorted keys (project and places left out): equal plans, equal bytes, whatever the
+ * file looked like. Appended to ret. What a detected plan's digest is taken of. ERR_NOMEM. */
+int plan_canonical(const struct plan *p, struct buf *ret, struct err *err) MUST_CHECK;
+
+/* A plan and where it came from. */
+struct plan_found {
+	struct plan plan;
+	enum job_origin origin;
+	enum plan_format format;
+	char path[256];              /* in the tree; "" for an inline plan */
+	char sha256[65];             /* hex: of the file; of plan_canonical() when detected; of the commands when inline */
+	char canonical_sha256[65];   /* of plan_canonical() */
+};
+
+void plan_found_release(struct plan_found *f);
+
+/* Reads a file of the commit's tree (or of a folder) by its path, appends it to ret (whose ceiling counts: ERR_LIMIT).
+ * ERR_NOT_FOUND: no such file. A link, a folder or a submodule of that name is ERR_INVALID. */
+typedef int (*plan_read_fn)(void *context, const char *path, struct buf *ret, struct err *err);
+
+/* The first plan that the tree has. ERR_NOT_FOUND "no plan: …" when it has none; what read() and the parser say. */
+int plan_discover(plan_read_fn read, void *context, struct plan_found *ret, struct err *err) MUST_CHECK;
+/* plan_from_cmd() as a found plan. */
+int plan_inline(const char *commands, const char *image, struct plan_found *ret, struct err *err) MUST_CHECK;
+
+/* Gives a step whose commands are set the name that it has by default: their first line that is not blank. */
+void plan_name_step(struct plan_step *step);
+const char *plan_format_name(enum plan_format f);
+/* Name [a-z0-9][a-z0-9._-]* (at most 64), optionally @ and a version [A-Za-z0-9._-]+ (at most 32). */
+bool plan_image_is_valid(const char *image);
+
+#endif
