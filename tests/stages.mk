@@ -8,3 +8,14 @@ test_srctree_SOURCES = tests/unit/test_srctree.c tests/unit/tap.c tests/unit/tap
 test_srctree_CFLAGS = $(AM_CFLAGS) $(GIT2_CFLAGS)
 test_srctree_LDADD = libtalkoo-stages.la
 EXTRA_DIST += tests/srctar.py
+
+UNIT_TESTS += test_collect
+test_collect_SOURCES = tests/unit/test_collect.c tests/unit/tap.c tests/unit/tap.h
+test_collect_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_collect_LDADD = libtalkoo-stages.la libtalkoo-runner.la
+
+FUZZ_TARGETS += fuzz_collect
+fuzz_collect_SOURCES = tests/fuzz/fuzz_collect.c $(FUZZ_REPLAY)
+fuzz_collect_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+fuzz_collect_LDADD = libtalkoo-stages.la libtalkoo-runner.la
+fuzz_collect_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
