@@ -93,7 +93,7 @@ bool stage_check(const void *packet, size_t len, enum stage_id from, struct stag
 /* fetch: network, libgit2. Brings plan->source.ref of plan->source.url into the bare mirror mirror_path (writable
  * in the jail), proves that the commit is on the ref. Never a checkout, no submodules, hooks, filters, credentials,
  * redirects elsewhere. */
-struct stage_fetch { int msg_fd; const struct job_plan *plan; const char *mirror_path; };
+struct stage_fetch { int msg_fd; const struct job_plan *plan; const char *mirror_path; uint32_t idle_ms; /* longest silence of the remote; 0 = 30 s */ };
 int stage_fetch_run(const struct stage_fetch *s);
 
 /* pack: no network. Reads the commit from a git objects folder (read-only in the jail), finds and parses the plan,

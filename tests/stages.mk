@@ -19,3 +19,12 @@ fuzz_collect_SOURCES = tests/fuzz/fuzz_collect.c $(FUZZ_REPLAY)
 fuzz_collect_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 fuzz_collect_LDADD = libtalkoo-stages.la libtalkoo-runner.la
 fuzz_collect_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+
+# one stage as a child process, for the scripts in tests/stages
+check_PROGRAMS += stage_tool
+stage_tool_SOURCES = tests/stage_tool.c
+stage_tool_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+stage_tool_LDADD = libtalkoo-stages.la libtalkoo-runner.la
+STAGE_TESTS = tests/stages/test_fetch.sh tests/stages/test_pack.sh
+TESTS += $(STAGE_TESTS)
+EXTRA_DIST += $(STAGE_TESTS) tests/stages/lib.sh tests/stages/git_http.py tests/stages/git_liar.py

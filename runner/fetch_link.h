@@ -1,0 +1,36 @@
+/* What the fetch stage and its two transports share: where to, what is allowed, how much came, what went wrong.
+ *
+ * The connections are ours, not libgit2's: so the address that was judged is the one connected to, silence ends in a
+ * sentence instead of a hang, every byte counts (the list of refs too), and a redirect leads nowhere else. libgit2 speaks
+ * the git protocol through them. */
+#ifndef TALKOO_RUNNER_FETCH_LINK_H
+#define TALKOO_RUNNER_FETCH_LINK_H
+
+#include <git2.h>
+#include <git2/sys/transport.h>
+
+#include "runner/dial.h"
+#include "runner/remote.h"
+
+#define FETCH_CONNECT_MS 10000
+#define FETCH_IDLE_MS 30000 /* longest silence of a remote */
+
+struct fetch_link {
+	struct remote_url url;
+	struct remote_rules rules;
+	struct dial_addresses addresses;
+	uint64_t max_bytes, received_bytes;
+	uint32_t idle_ms;
+	struct err err; /* the first failure, in our words; libgit2's own are worse */
+};
+
+/* Counts received bytes; ERR_LIMIT into link->err past the ceiling. */
+int fetch_link_count(struct fetch_link *link, size_t len) MUST_CHECK;
+/* Keeps the first failure in link->err and tells libgit2 too. Returns -1, as its callbacks must. */
+int fetch_link_fail(struct fetch_link *link, const struct err *err);
+
+/* git_transport_cb; param is the struct fetch_link, which outlives the transport. */
+int transport_git_new(git_transport **ret, git_remote *owner, void *link);
+int transport_http_new(git_transport **ret, git_remote *owner, void *link);
+
+#endif
