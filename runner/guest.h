@@ -3,7 +3,8 @@
  * Disks: raw virtio-blk, always all attached, in this order and found by serial. An empty one is one zero sector.
  * Plan tar (on GUEST_DISK_PLAN), ustar, regular files only:
  *   version        "1\n"
- *   shell          "sh\n" or "bash\n": what runs the steps (bash where the image has it; `set -euo pipefail` is put before; ash in mini)
+ *   shell          "auto\n", "sh\n" or "bash\n": what runs the steps (auto: /bin/bash where the guest has it, else /bin/sh: ash in
+ *                  mini). `set -euo pipefail` is put before
  *   env            NAME=VALUE, each ended by a 0 byte; exported to every step
  *   globs          artifact globs, relative to /ci/src or absolute below /ci/artifacts, each ended by a newline
  *   steps/NNN.name one line; steps/NNN.run the script

@@ -83,7 +83,7 @@ int plantar_write(const struct plantar *p, int fd, struct err *err)
 	if (!e)
 		e = put_text(&t, "version", "1\n", err);
 	if (!e)
-		e = put_text(&t, "shell", "sh\n", err);
+		e = put_text(&t, "shell", "auto\n", err);
 	if (!e)
 		e = put_text(&t, "limits", limits, err);
 	if (!e)

@@ -96,7 +96,7 @@ static int check(const struct guest_plan *p, const char *version, struct err *er
 {
 	if (strcmp(version, "1"))
 		return err_set(err, ERR_INVALID, "the plan tar has version '%s', this image's init reads 1", version);
-	if (strcmp(p->shell, "sh") && strcmp(p->shell, "bash"))
+	if (strcmp(p->shell, "sh") && strcmp(p->shell, "bash") && strcmp(p->shell, "auto"))
 		return err_set(err, ERR_INVALID, "the plan tar asks for the shell '%s'", p->shell);
 	if (!p->steps_len)
 		return err_set(err, ERR_INVALID, "the plan tar has no steps");

@@ -18,7 +18,7 @@ struct guest_step {
 };
 
 struct guest_plan {
-	char shell[8];          /* "sh" or "bash" */
+	char shell[8];          /* "auto", "sh" or "bash" */
 	struct buf env;         /* NAME=VALUE\0… */
 	struct buf globs;       /* one a line */
 	uint64_t artifact_bytes;

@@ -45,7 +45,9 @@ struct running {
 
 static const char *shell_path(const struct guest_plan *plan)
 {
-	return strcmp(plan->shell, "bash") ? "/bin/sh" : "/bin/bash";
+	static const char bash[] = "/bin/bash";
+	const bool is_auto = !strcmp(plan->shell, "auto");
+	return !strcmp(plan->shell, "bash") || (is_auto && access(bash, X_OK) == 0) ? bash : "/bin/sh";
 }
 
 /* dash has no `set -o pipefail`: asked of the name that sh really has, as a try would cost a process each boot. */
