@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/base/cleanup.h"
+#include "proto/base/hex.h"
 #include "proto/base/units.h"
 
 static const struct {
@@ -80,6 +81,24 @@ static bool host_is_valid(const struct remote_url *url)
 	if (!is_dns_name(url->host))
 		return false;
 	return !ends_in_number(url->host) || inet_pton(AF_INET, url->host, &address4) == 1;
+}
+
+/* %XX read. False for what is no such pair, or stands for a control character. */
+static bool decode_path(char out[REMOTE_URL_MAX], const char *path)
+{
+	size_t len = 0;
+	for (const char *p = path; *p; p++, len++) {
+		uint8_t byte = (uint8_t)*p;
+		if (*p == '%') {
+			char pair[3] = {p[1], p[1] ? p[2] : 0, 0};
+			if (!hex_decode(&byte, 1, pair) || byte < 0x20 || byte == 0x7f)
+				return false;
+			p += 2;
+		}
+		out[len] = (char)byte;
+	}
+	out[len] = 0;
+	return true;
 }
 
 static bool path_is_valid(const char *path)
@@ -182,8 +201,8 @@ int remote_parse(const char *text, struct remote_url *ret, struct err *err)
 	if (memchr(authority, '@', authority_len))
 		return bad_url(text, "user names and passwords are not taken", err);
 	snprintf(url.path, sizeof url.path, "%s", authority + authority_len);
-	if (!path_is_valid(url.path))
-		return bad_url(text, "its path is empty or holds '..'", err);
+	if (!decode_path(url.plain_path, url.path) || !path_is_valid(url.path) || !path_is_valid(url.plain_path))
+		return bad_url(text, "its path is empty, holds '..' or a bad percent sign", err);
 	if (url.scheme == REMOTE_FILE && authority_len > 0)
 		return bad_url(text, "a file URL has three slashes", err);
 	if (url.scheme != REMOTE_FILE && !parse_authority(authority, authority_len, &url))

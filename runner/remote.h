@@ -34,7 +34,8 @@ struct remote_url {
 	char host[REMOTE_HOST_MAX];  /* as written, an IPv6 address without its brackets; "" for file */
 	bool host_is_ipv6;           /* it was written in brackets */
 	uint16_t port;               /* the scheme's where the URL names none; 0 for file */
-	char path[REMOTE_URL_MAX];   /* begins with '/', as written (percent signs untouched) */
+	char path[REMOTE_URL_MAX];   /* begins with '/', as written: what an http request says */
+	char plain_path[REMOTE_URL_MAX]; /* with %XX read: what git:// and file mean */
 };
 
 /* What the donor's rule permits beyond public addresses. */
@@ -59,7 +60,7 @@ enum remote_class {
 
 /* Reads a source URL strictly: printable ASCII without space, backslash, user, query or fragment; a DNS name, a plain
  * dotted IPv4 address or a bracketed IPv6 address; a port that is the scheme's own or at least 1024; a path without ".."
- * components. ERR_INVALID for a bad form, ERR_REFUSED for a scheme that is never used; the sentence names the URL. */
+ * components and, %XX read, without control characters. ERR_INVALID for a bad form, ERR_REFUSED for a scheme that is never used; the sentence names the URL. */
 int remote_parse(const char *text, struct remote_url *ret, struct err *err) MUST_CHECK;
 
 /* What kind of address this is, judged by its last meaning: an IPv4 address inside IPv6 (mapped, compatible, 6to4,

@@ -13,6 +13,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/hex.h"
 #include "proto/base/units.h"
+#include "proto/url.h"
 #include "runner/fetch_link.h"
 #include "runner/gitlib.h"
 #include "runner/mirror.h"
@@ -178,16 +179,20 @@ static int open_remote(struct fetch *f, git_remote **ret, struct err *err)
 	return 0;
 }
 
-/* Which ref is read: the job's, or the one that HEAD names. */
+/* Which ref is read: the job's, or the one that HEAD names. Only a plain name can become a refspec. */
 static int choose_ref(struct fetch *f, git_remote *remote, struct err *err)
 {
 	if (f->source->ref[0]) {
 		snprintf(f->ref, sizeof f->ref, "%s", f->source->ref);
-		return 0;
+		if (ref_name_is_valid(f->ref))
+			return 0;
+		err_set(err, ERR_INVALID, "'%.200s' is no full ref name", f->ref);
+		err_hint(err, "write it like refs/heads/main");
+		return refused(f, ERR_INVALID);
 	}
 	git_buf name = GIT_BUF_INIT;
 	const int e = git_remote_default_branch(&name, remote);
-	const bool fits = !e && name.size < sizeof f->ref;
+	const bool fits = !e && name.size < sizeof f->ref && ref_name_is_valid(name.ptr);
 	if (fits)
 		snprintf(f->ref, sizeof f->ref, "%s", name.ptr);
 	git_buf_dispose(&name);

@@ -104,7 +104,7 @@ static int send_request(struct git_stream *s)
 	const struct remote_url *url = &s->owner->link->url;
 	char line[REMOTE_URL_MAX + REMOTE_HOST_MAX + 64], text[sizeof line];
 	const int len = snprintf(text, sizeof text, url->host_is_ipv6 ? "git-upload-pack %s%chost=[%s]:%u%c" : "git-upload-pack %s%chost=%s:%u%c",
-				 url->path, 0, url->host, url->port, 0);
+				 url->plain_path, 0, url->host, url->port, 0);
 	snprintf(line, 5, "%04x", (unsigned)len + 4);
 	memcpy(line + 4, text, (size_t)len);
 	return send_all(s, line, (size_t)len + 4);

@@ -28,3 +28,8 @@ stage_tool_LDADD = libtalkoo-stages.la libtalkoo-runner.la
 STAGE_TESTS = tests/stages/test_fetch.sh tests/stages/test_pack.sh
 TESTS += $(STAGE_TESTS)
 EXTRA_DIST += $(STAGE_TESTS) tests/stages/lib.sh tests/stages/git_http.py tests/stages/git_liar.py
+
+FUZZ_TARGETS += fuzz_remote
+fuzz_remote_SOURCES = tests/fuzz/fuzz_remote.c $(FUZZ_REPLAY)
+fuzz_remote_LDADD = libtalkoo-stages.la libtalkoo-runner.la
+fuzz_remote_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)

@@ -67,6 +67,9 @@ expect 1 'failed refused: .* does not exist on' "a commit that does not exist" -
 expect 1 'failed refused: .* is not on' "a short one that does not exist" -- "$tool" fetch "$m" "$git" refs/heads/main ${missing:0:9} loopback
 expect 1 'failed refused: .* is no commit id' "six digits" -- "$tool" fetch "$m" "$git" refs/heads/main "${c1:0:6}" loopback
 expect 1 'failed refused: .* has no refs/heads/nothing' "a ref that does not exist" -- "$tool" fetch "$m" "$git" refs/heads/nothing "$c1" loopback
+for ref in 'refs/heads/*' main:refs/heads/x 'refs/heads/a..b' -x main; do
+	expect 1 'failed refused: .*is no full ref name' "a ref named $ref" -- "$tool" fetch "$m" "$git" "$ref" "$c1" loopback
+done
 expect 1 'failed refused: .* leads to no commit' "a tag of a blob" -- "$tool" fetch "$m" "$git" refs/tags/blob-tag "$c1" loopback
 expect 1 'failed error: cannot fetch from git://' "a repository that does not exist" -- "$tool" fetch "$m" "git://127.0.0.1:$port/none.git" refs/heads/main "$c1" loopback
 
@@ -92,7 +95,10 @@ expect 1 'failed refused: .*never used' "ssh" -- "$tool" fetch "$m" ssh://git@12
 expect 1 'failed refused: ' "ext" -- "$tool" fetch "$m" "ext::sh -c touch% $dir/evil" refs/heads/main "$c1" loopback private file
 [ ! -e "$dir/evil" ]
 ok $? "nothing was run"
+ln -s project.git "$root/with space"
+expect 0 'ref_seen refs/heads/main' "a percent sign in git://" -- "$tool" fetch "$m" "git://127.0.0.1:$port/with%20space" refs/heads/main "$c1" loopback
 fresh
+expect 0 'ref_seen refs/heads/main' "and in file" -- "$tool" fetch "$m" "file://$root/with%20space" refs/heads/main "$c1" file
 expect 0 'ref_seen refs/heads/main' "file where allowed" -- "$tool" fetch "$m" "file://$repo" refs/heads/main "$c1" file
 printf '[url "file://%s"]\n\tinsteadOf = git://10.1.2.3/\n[url "git://10.1.2.3/"]\n\tinsteadOf = git://127.0.0.1\n[http]\n\tproxy = http://10.1.2.3\n' "$root/" >"$HOME/.gitconfig"
 fresh

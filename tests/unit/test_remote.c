@@ -68,6 +68,9 @@ static void test_bad_urls(void)
 		{"https://h:0443/x", ERR_INVALID}, {"https://h:443:443/x", ERR_INVALID}, {"git://h:443/x", ERR_INVALID},
 		{"file://host/x", ERR_INVALID}, {"file://localhost/x", ERR_INVALID}, {"file:/x", ERR_INVALID},
 		{"file:///", ERR_INVALID}, {"file:///a/../b", ERR_INVALID},
+		{"https://h/%2e%2e/x", ERR_INVALID}, {"https://h/a%2f..%2fb", ERR_INVALID}, {"git://h/a%00b", ERR_INVALID},
+		{"git://h/a%0ab", ERR_INVALID}, {"git://h/a%7f", ERR_INVALID}, {"git://h/a%", ERR_INVALID}, {"git://h/a%4", ERR_INVALID},
+		{"git://h/a%zz", ERR_INVALID},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct remote_url url = {.port = 7};
@@ -76,6 +79,10 @@ static void test_bad_urls(void)
 		OK(code == bad[i].code, "'%s' gives %d (%s)", bad[i].url, code, err.what);
 		OK(err.what[0] && err.hint[0] && url.port == 7, "sentence and hint, nothing returned");
 	}
+	struct remote_url plain;
+	OK(remote_parse("file:///a%20b/%c3%a4%25", &plain, NULL) == 0, "percent signs");
+	STREQ(plain.path, "/a%20b/%c3%a4%25");
+	STREQ(plain.plain_path, "/a b/\xc3\xa4%");
 	char url[2000] = "https://h/";
 	memset(url + 10, 'a', sizeof url - 11);
 	struct remote_url parsed;
