@@ -29,3 +29,7 @@ fuzz_plan_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 UNIT_TESTS += test_lint
 test_lint_SOURCES = tests/unit/test_lint.c tests/unit/tap.c tests/unit/tap.h
 test_lint_LDADD = libtalkoo-lint.la
+
+SELF_TESTS += tests/rank.sh tests/selfcheck/text.sh tests/selfcheck/headers.sh tests/selfcheck/shells.sh \
+	tests/selfcheck/can_fail.sh
+EXTRA_DIST += tests/selfcheck/lib.sh .talkoo.yml

@@ -172,6 +172,14 @@ static void test_pretended(void)
 	setenv("PATH", saved, 1);
 }
 
+static void test_own_plan(void)
+{
+	CLEANUP(lint_release) struct lint lint = {0};
+	struct err err = {0};
+	OK(lint_folder(tap_source_file("."), &lint, &err) == 0 && lint.has_plan && !lint.errors, "this project's own: %s",
+	   lint.errors ? lint.findings[0].text : err.what);
+}
+
 int main(void)
 {
 	if (!mkdtemp(folder))
@@ -182,6 +190,7 @@ int main(void)
 	test_ash();
 	test_many();
 	test_pretended();
+	test_own_plan();
 	OK(io_remove_tree(folder, NULL) == 0, "cleaned");
 	return tap_done();
 }
