@@ -157,10 +157,18 @@ static int on_note(struct log *l, const struct frame *f)
 	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_NOTE);
 }
 
+/* The guest may power off now. A QEMU that is gone needs no answer. */
+static void acknowledge(const struct log *l)
+{
+	const uint8_t ack = FRAME_ACK;
+	(void)!send(l->s->guest_fd, &ack, sizeof ack, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static int on_error(struct log *l, const struct frame *f)
 {
 	struct stage_msg msg = {.u.failed.outcome = JOB_ERROR};
 	sentence_of(f, msg.u.failed.reason, sizeof msg.u.failed.reason);
+	acknowledge(l);
 	const int rc = heading(l, msg.u.failed.reason);
 	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_GUEST_ERROR);
 }
@@ -190,6 +198,7 @@ static int on_frame(struct log *l, const struct frame *f)
 		return on_stat(l, f);
 	case FRAME_DONE:
 		msg.u.size_bytes = f->tar_bytes;
+		acknowledge(l);
 		return tell(l, &msg, STAGE_MSG_GUEST_DONE);
 	case FRAME_ERROR:
 		return on_error(l, f);
