@@ -1,0 +1,58 @@
+/* What supervisor.c is made of; nobody else includes this. */
+#ifndef TALKOO_RUNNER_SUPERVISOR_PARTS_H
+#define TALKOO_RUNNER_SUPERVISOR_PARTS_H
+
+#include "runner/crew.h"
+#include "runner/supervisor.h"
+#include "runner/tally.h"
+
+#define SUPERVISOR_STATES(X)                                                                                           \
+	X(SUPERVISOR_FETCH, "fetch")                                                                                   \
+	X(SUPERVISOR_PACK, "pack")                                                                                     \
+	X(SUPERVISOR_ACCEL, "accel")                                                                                   \
+	X(SUPERVISOR_VM, "vm")                                                                                         \
+	X(SUPERVISOR_COLLECT, "collect")                                                                               \
+	X(SUPERVISOR_ENDING, "ending")                                                                                 \
+	X(SUPERVISOR_DONE, "done")
+
+enum supervisor_state {
+#define X(name, text) name,
+	SUPERVISOR_STATES(X)
+#undef X
+};
+
+struct supervisor {
+	const struct supervisor_options *options;
+	struct jail_facts facts;
+	struct events events;
+	struct tally tally;
+	struct workdir dir;
+	struct image image;
+	char qemu[PATH_MAX];
+	struct crew crew;
+	struct child children[STAGE_IDS_LEN]; /* by enum stage_id */
+	enum supervisor_state state;
+	uint64_t ending_deadline_ms;
+	unsigned boots;          /* machines started */
+	char input[64];          /* the launcher's line so far */
+	size_t input_len;
+	int input_fd, signal_fd, alive_fd; /* input -1: closed */
+	int diagnostics_fd;      /* read end of the children's standard error */
+	int diagnostics_file_fd;
+	uint64_t diagnostics_bytes;
+};
+
+uint64_t supervisor_now_ms(void);
+/* Gives a stage its deadline from now, and says that it began. */
+void supervisor_stage_began(struct supervisor *s, enum stage_id id, enum deadline deadline);
+
+/* supervisor_stages.c: what each state starts. False: nothing runs, the outcome is settled. */
+bool supervisor_start_fetch(struct supervisor *s);
+bool supervisor_start_pack(struct supervisor *s);
+/* Image and limits; *ret_skip: the accelerator is known already. */
+bool supervisor_start_accel(struct supervisor *s, bool *ret_skip);
+bool supervisor_start_vm(struct supervisor *s);
+/* *ret_skip: the guest has no artifacts. */
+bool supervisor_start_collect(struct supervisor *s, bool *ret_skip);
+
+#endif
