@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A tiny HTTP server for the fetch tests: git http-backend as a CGI, and some servers that misbehave.
 
-usage: git_http.py ROOT PORT_FILE
+usage: git_http.py ROOT PORT_FILE [CERTIFICATE_AND_KEY]        with a certificate: https
 Paths: /MODE/REPOSITORY/… with MODE one of
   git       git http-backend on ROOT
   same      redirects the list of refs to /git/… on this server
@@ -18,6 +18,7 @@ Paths: /MODE/REPOSITORY/… with MODE one of
 import http.server
 import os
 import socketserver
+import ssl
 import subprocess
 import sys
 import time
@@ -99,10 +100,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
+    def handle_error(self, *_):
+        pass
+
 
 def main():
     server = Server(("127.0.0.1", 0), Handler)
     server.root = sys.argv[1]
+    if len(sys.argv) > 3:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[3])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     with open(sys.argv[2] + ".new", "w") as out:
         out.write(str(server.server_address[1]))
     os.rename(sys.argv[2] + ".new", sys.argv[2])

@@ -2,7 +2,7 @@
 # The fetch stage against real git servers and against servers that lie. Loopback only.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$TALKOO_SRCDIR/tests/stages/lib.sh"
-need git python3
+need git python3 openssl
 
 # A project: main with three commits, a side branch, an annotated tag, a tag that leads to a blob, and a fork's commit that is
 # served under a ref of its own, as forges do.
@@ -126,6 +126,28 @@ fresh
 expect 1 'failed error: cannot fetch from http' "half a pack" -- "$tool" fetch "$m" "$http/cut/project.git" refs/heads/main "$c3" loopback
 expect 1 'failed error: .*silent for 1 s' "a server that hangs" -- "$tool" fetch "$m" "$http/hang/project.git" refs/heads/main "$c3" loopback idle_ms=1000
 expect 0 'ref_seen refs/heads/main' "the mirror is still of use" -- "$tool" fetch "$m" "$http/git/project.git" refs/heads/main "$c3" loopback
+
+# https: a certificate of nobody's, then of an authority that this machine trusts for the length of one command
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext 'subjectAltName=DNS:localhost' \
+	-keyout "$dir/key.pem" -out "$dir/ca.pem" 2>/dev/null
+cat "$dir/ca.pem" "$dir/key.pem" >"$dir/tls.pem"
+python3 "$here/git_http.py" "$root" "$dir/https" "$dir/tls.pem" 2>/dev/null &
+servers+=($!)
+wait_file "$dir/https"
+https=https://localhost:$(cat "$dir/https")
+fresh
+expect 1 'failed error: .*certificate' "a certificate that nobody vouches for" -- "$tool" fetch "$m" "$https/git/project.git" refs/heads/main "$c3" loopback
+bundle=/etc/ssl/certs/ca-certificates.crt
+# shellcheck disable=SC2016
+trusted() { unshare -rm sh -c 'mount --bind "$0" "$1" && shift && exec "$@"' "$dir/ca.pem" "$bundle" "$@"; }
+if [ -e "$bundle" ] && trusted true 2>/dev/null; then
+	expect 0 'ref_seen refs/heads/main' "https" -- trusted "$tool" fetch "$m" "$https/git/project.git" refs/heads/main "$c3" loopback
+	expect 1 'failed error: .*(certificate|subject name|SSL)' "a certificate for another name" -- trusted "$tool" fetch "$m" "${https/localhost/127.0.0.1}/git/project.git" refs/heads/main "$c3" loopback
+	expect 1 'failed error: .*redirects to http://' "https that redirects to http" -- trusted "$tool" fetch "$m" "$https/other/project.git" refs/heads/main "$c3" loopback
+else
+	count=$((count + 1))
+	echo "ok $count - https # SKIP no user namespace, or no $bundle"
+fi
 
 # liars on git://
 fresh
