@@ -25,3 +25,22 @@ test_record_LDADD = libtalkoo-proto.la
 UNIT_TESTS += test_body
 test_body_SOURCES = tests/unit/test_body.c tests/unit/tap.c tests/unit/samples.c tests/unit/samples.h
 test_body_LDADD = libtalkoo-proto.la
+
+FUZZ_TARGETS += fuzz_record fuzz_url
+fuzz_record_SOURCES = tests/fuzz/fuzz_record.c tests/unit/samples.c $(FUZZ_REPLAY)
+fuzz_record_LDADD = libtalkoo-proto.la
+fuzz_record_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+fuzz_url_SOURCES = tests/fuzz/fuzz_url.c $(FUZZ_REPLAY)
+fuzz_url_LDADD = libtalkoo-proto.la
+fuzz_url_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+
+# our own vectors: `make make_vectors && ./make_vectors SRC/proto/vectors` writes them anew
+VECTOR_SOURCES = tests/unit/vectors.c tests/unit/vectors.h tests/unit/samples.c tests/unit/samples.h
+UNIT_TESTS += test_vectors
+test_vectors_SOURCES = tests/unit/test_vectors.c tests/unit/tap.c $(VECTOR_SOURCES)
+test_vectors_LDADD = libtalkoo-proto.la $(JANSSON_LIBS)
+EXTRA_PROGRAMS += make_vectors
+make_vectors_SOURCES = tests/unit/make_vectors.c $(VECTOR_SOURCES)
+make_vectors_LDADD = libtalkoo-proto.la $(JANSSON_LIBS)
+EXTRA_DIST += proto/vectors tests/vectors
+SELF_TESTS += tests/vectors/check.sh

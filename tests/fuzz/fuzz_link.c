@@ -8,7 +8,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char text[2 * LINK_TEXT_MAX], out[LINK_TEXT_MAX];
-	if (sodium_init() < 0 || size >= sizeof text)
+	if (sodium_init() < 0 || size >= sizeof text || !data)
 		return 0;
 	memcpy(text, data, size);
 	text[size] = 0;

@@ -74,10 +74,13 @@ static void test_result(void)
 
 /* ---- what must be refused ---- */
 
+union any_body { struct project_body project; struct job_body job; struct cancel_body cancel; struct claim_body claim; struct result_body result; };
+
 static int decode(const struct record *r, struct err *err)
 {
-	union { struct project_body project; struct job_body job; struct cancel_body cancel; struct claim_body claim; struct result_body result; } *u;
-	CLEANUP(cleanup_free) void *memory = u = calloc(1, sizeof *u);
+	CLEANUP(cleanup_free) union any_body *u = calloc(1, sizeof *u);
+	if (!u)
+		abort();
 	switch ((enum record_kind)record_get(r)->kind) {
 	case RECORD_PROJECT: return project_body_decode(r, &u->project, NULL, err);
 	case RECORD_JOB: return job_body_decode(r, &u->job, err);

@@ -55,7 +55,7 @@ static void test_every_bit(void)
 		struct record *r = NULL;
 		memcpy(copy, bytes, len);
 		memcpy(signature, record_signature(job), 64);
-		uint8_t *p = bit / 8 < len ? copy + bit / 8 : signature + bit / 8 - len;
+		uint8_t *p = bit / 8 < len ? copy + bit / 8 : signature + (bit / 8 - len);
 		*p ^= (uint8_t)(1u << bit % 8);
 		taken += !record_open(copy, len, signature, SAMPLE_NETWORK, &r, NULL, NULL);
 		record_unref(r);

@@ -1,0 +1,328 @@
+#!/usr/bin/env python3
+"""Checks proto/vectors without any of the project's code: its own msgpack, base58, hashes from hashlib, Ed25519 by
+`openssl pkeyutl`. Written from proto/PROTOCOL.md alone, so that it also shows that the text suffices.
+
+usage: check.py [FOLDER]    prints TAP; FOLDER: proto/vectors of the sources
+"""
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+count = failed = 0
+
+
+def ok(good, what):
+    global count, failed
+    count += 1
+    failed += not good
+    print(("ok" if good else "not ok"), count, "-", what.replace("#", " "))
+
+
+def b2(data):
+    return hashlib.blake2b(data, digest_size=32).digest()
+
+
+# PROTOCOL 1: canonical msgpack
+class Refused(Exception):
+    pass
+
+
+def head(data, at):
+    """(class, length of the head, number)"""
+    if at >= len(data):
+        raise Refused("ends")
+    lead = data[at]
+    if lead <= 0x7F:
+        return "uint", 1, lead
+    if lead >> 4 == 9:
+        return "array", 1, lead & 15
+    if lead >> 5 == 5:
+        return "str", 1, lead & 31
+    if lead == 0xC0:
+        return "nil", 1, 0
+    if lead in (0xC2, 0xC3):
+        return "bool", 1, lead & 1
+    forms = {0xC4: ("bin", 1, 0), 0xC5: ("bin", 2, 0x100), 0xC6: ("bin", 4, 0x10000),
+             0xCC: ("uint", 1, 0x80), 0xCD: ("uint", 2, 0x100), 0xCE: ("uint", 4, 0x10000), 0xCF: ("uint", 8, 1 << 32),
+             0xD9: ("str", 1, 0x20), 0xDA: ("str", 2, 0x100), 0xDB: ("str", 4, 0x10000),
+             0xDC: ("array", 2, 0x10), 0xDD: ("array", 4, 0x10000)}
+    if lead not in forms:
+        raise Refused("lead byte %02x" % lead)
+    kind, width, least = forms[lead]
+    if at + 1 + width > len(data):
+        raise Refused("ends")
+    number = int.from_bytes(data[at + 1:at + 1 + width], "big")
+    if number < least:
+        raise Refused("not shortest")
+    return kind, 1 + width, number
+
+
+def decode_at(data, at, depth):
+    kind, size, number = head(data, at)
+    at += size
+    if kind == "uint":
+        return number, at
+    if kind == "nil":
+        return None, at
+    if kind == "bool":
+        return bool(number), at
+    if kind in ("str", "bin"):
+        if at + number > len(data):
+            raise Refused("ends")
+        raw = data[at:at + number]
+        if kind == "bin":
+            return raw, at + number
+        try:
+            return raw.decode("utf-8"), at + number
+        except UnicodeDecodeError:
+            raise Refused("utf-8") from None
+    if depth == 0:
+        raise Refused("depth")
+    items = []
+    for _ in range(number):
+        if at >= len(data):
+            raise Refused("ends")
+        item, at = decode_at(data, at, depth - 1)
+        items.append(item)
+    return items, at
+
+
+def decode(data, depth=8):
+    value, at = decode_at(data, 0, depth)
+    if at != len(data):
+        raise Refused("trailing bytes")
+    return value
+
+
+def put_head(number, fix, fix_max, forms):
+    if fix is not None and number <= fix_max:
+        return bytes([fix | number])
+    for lead, width in forms:
+        if number < 1 << 8 * width:
+            return bytes([lead]) + number.to_bytes(width, "big")
+    raise ValueError
+
+
+def encode(value):
+    if value is None:
+        return b"\xc0"
+    if isinstance(value, bool):
+        return b"\xc3" if value else b"\xc2"
+    if isinstance(value, int):
+        return put_head(value, 0, 0x7F, ((0xCC, 1), (0xCD, 2), (0xCE, 4), (0xCF, 8)))
+    if isinstance(value, str):
+        raw = value.encode()
+        return put_head(len(raw), 0xA0, 31, ((0xD9, 1), (0xDA, 2), (0xDB, 4))) + raw
+    if isinstance(value, bytes):
+        return put_head(len(value), None, 0, ((0xC4, 1), (0xC5, 2), (0xC6, 4))) + value
+    return put_head(len(value), 0x90, 15, ((0xDC, 2), (0xDD, 4))) + b"".join(map(encode, value))
+
+
+def plain(value):
+    """A decoded value as the vectors' JSON writes it."""
+    if isinstance(value, bytes):
+        return {"bin": value.hex()}
+    return [plain(v) for v in value] if isinstance(value, list) else value
+
+
+# PROTOCOL 2
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def base58(data):
+    number, text = int.from_bytes(data, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = ALPHABET[digit] + text
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
+
+
+def node_id(key):
+    return "did:key:z" + base58(b"\xed\x01" + key)
+
+
+def project_id(founder, nonce):
+    return b2(b"talkoo-project" + founder + nonce)
+
+
+def topic(project):
+    return b2(b"talkoo-topic" + project)
+
+
+def pem(der, label):
+    return "-----BEGIN %s-----\n%s\n-----END %s-----\n" % (label, base64.b64encode(der).decode(), label)
+
+
+def openssl_verify(key, message, signature):
+    with tempfile.TemporaryDirectory() as folder:
+        names = {}
+        for name, content in (("key", pem(bytes.fromhex("302a300506032b6570032100") + key, "PUBLIC KEY").encode()),
+                              ("message", message), ("signature", signature)):
+            names[name] = os.path.join(folder, name)
+            with open(names[name], "wb") as f:
+                f.write(content)
+        done = subprocess.run(["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", names["key"], "-in", names["message"],
+                               "-sigfile", names["signature"]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        return done.returncode == 0
+
+
+def openssl_public(seed):
+    der = bytes.fromhex("302e020100300506032b657004220420") + seed
+    done = subprocess.run(["openssl", "pkey", "-pubout", "-outform", "DER"], input=pem(der, "PRIVATE KEY").encode(),
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return done.stdout[-32:]
+
+
+def check_ids(vectors):
+    for one in vectors["keys"]:
+        key = bytes.fromhex(one["public"])
+        ok(openssl_public(bytes.fromhex(one["seed"])) == key, "public key of seed " + one["seed"][-2:])
+        ok(node_id(key) == one["node_id"], "node id " + one["node_id"])
+    for one in vectors["projects"]:
+        project = project_id(bytes.fromhex(one["founder"]), bytes.fromhex(one["nonce"]))
+        ok(project.hex() == one["project"], "project id")
+        ok(topic(project).hex() == one["topic"], "topic")
+    for one in vectors["links"]:
+        ok(one["text"].startswith("talkoo:" + one["project"] + "?"), "link names its project")
+        ok(all("seed=" + seed in one["text"] for seed in one["seeds"]), "link names its seeds")
+
+
+# PROTOCOL 3
+def tree(leaves):
+    if len(leaves) == 1:
+        return b2(b"\0" + leaves[0])
+    split = 1
+    while split * 2 < len(leaves):
+        split *= 2
+    return b2(b"\1" + tree(leaves[:split]) + tree(leaves[split:]))
+
+
+def blob_digest(blob):
+    leaves = [blob[i:i + 16384] for i in range(0, len(blob), 16384)]
+    return {"size": len(blob), "sha256": hashlib.sha256(blob).hexdigest(), "root": (tree(leaves) if leaves else b2(b"")).hex()}
+
+
+def check_merkle(vectors):
+    for one in vectors["digests"]:
+        blob = bytes((7 * i + 13 * (i // 16384)) & 255 for i in range(one["size"]))
+        ok(blob_digest(blob) == one, "digest of %d bytes" % one["size"])
+
+
+def check_msgpack(vectors):
+    for text in vectors["canonical"]:
+        data = bytes.fromhex(text)
+        try:
+            ok(encode(decode(data, vectors["depth"])) == data, "canonical " + text)
+        except Refused as why:
+            ok(False, "canonical %s: %s" % (text, why))
+    for text in vectors["refused"]:
+        try:
+            decode(bytes.fromhex(text), vectors["depth"])
+            ok(False, "refused " + text)
+        except Refused:
+            ok(True, "refused " + text)
+
+
+# PROTOCOL 4
+DAY = 86400000
+KINDS = {1: ("project", 400 * DAY), 2: ("job", 200 * DAY), 3: ("cancel", 200 * DAY), 4: ("claim", 1800000), 5: ("result", 180 * DAY),
+         6: ("node", DAY)}
+
+
+def signed_bytes(network, data):
+    return b"talkoo-record-v1\0" + bytes([len(network)]) + network.encode() + data
+
+
+def check_body(kind, author, record_topic, key, depends, body):
+    if kind == "project":
+        ok(len(key) == 16 and topic(project_id(author, key)) == record_topic, "project proves its topic")
+    elif kind == "job":
+        ok(topic(body[0]) == record_topic and key == b"", "job's topic is its project's")
+    elif kind == "claim":
+        ok(len(key) == 32 and key in depends, "claim's key is its job, and it depends on it")
+    else:
+        ok(body[0] in depends and key == b"", kind + " depends on its job")
+
+
+def check_record(one):
+    data, signature = bytes.fromhex(one["bytes"]), bytes.fromhex(one["signature"])
+    value = decode(data)
+    ok(plain(value) == one["value"] and encode(value) == data, one["kind"] + ": bytes are the value's canonical form")
+    ok(b2(data).hex() == one["id"], one["kind"] + ": id")
+    version, kind, author, record_topic, created, expires, key, sequence, depends, body = value
+    ok(version == 1 and KINDS[kind][0] == one["kind"] and expires - created == KINDS[kind][1], one["kind"] + ": kind and lifetime")
+    ok(len(data) <= (16384 if kind == 5 else 4096) and sequence < 1 << 63 and len(depends) <= 4, one["kind"] + ": limits")
+    ok(openssl_verify(author, signed_bytes(one["network"], data), signature), one["kind"] + ": signature")
+    ok(not openssl_verify(author, signed_bytes("other", data), signature), one["kind"] + ": not in another network")
+    check_body(one["kind"], author, record_topic, key, depends, body)
+    if one["kind"] == "result" and body[4] is not None:
+        check_statement_of(one["kind"], author, body)
+
+
+def refusal(one):
+    """Why PROTOCOL 4 refuses it, in the order in which it is checked."""
+    data = bytes.fromhex(one["bytes"])
+    if not 0 < len(data) <= 16384:
+        return "size"
+    try:
+        value = decode(data)
+    except Refused:
+        return "canonical"
+    if not isinstance(value, list) or len(value) != 10 or value[0] != 1 or not 0 < value[1] < 65536:
+        return "envelope"
+    if len(data) > 4096 and value[1] != 5:
+        return "size"
+    if value[1] in KINDS and value[5] - value[4] != KINDS[value[1]][1]:
+        return "lifetime"
+    if not openssl_verify(value[2], signed_bytes(one["network"], data), bytes.fromhex(one["signature"])):
+        return "signature"
+    return "ok"
+
+
+def check_records(vectors):
+    for one in vectors["records"]:
+        check_record(one)
+    for one in vectors["refused"]:
+        ok(refusal(one) == one["why"], "refused for %s: %s" % (one["why"], one["what"]))
+
+
+# PROTOCOL 6
+def pae(payload_type, payload):
+    return b"DSSEv1 %d %s %d %s" % (len(payload_type), payload_type.encode(), len(payload), payload)
+
+
+INTOTO = "application/vnd.in-toto+json"
+
+
+def check_statement_of(what, author, body):
+    ok(body[1] is None and body[2] == "" and body[3] is None, what + ": nothing is said twice")
+    ok(openssl_verify(author, pae(INTOTO, body[4]), body[5]), what + ": the statement's signature is the author's")
+    statement = json.loads(body[4])
+    ok(statement["_type"] == "https://in-toto.io/Statement/v1", what + ": an in-toto Statement v1")
+    ok(json.dumps(statement, separators=(",", ":"), ensure_ascii=False).encode() == body[4], what + ": compact JSON")
+
+
+def check_urls(vectors):
+    # the rules are prose (PROTOCOL 7); here only that normal forms look like ones
+    for one in vectors["urls"]:
+        normal = one["normal"]
+        ok(normal is None or (normal == normal.strip("/ ") and "@" not in normal.split("/")[2] and "//" not in normal.split("://", 1)[1].lstrip("/")),
+           "url " + one["text"])
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "..", "..", "proto", "vectors")
+    for name, check in (("ids", check_ids), ("merkle", check_merkle), ("msgpack", check_msgpack), ("records", check_records), ("urls", check_urls)):
+        with open(os.path.join(folder, name + ".json"), encoding="utf-8") as f:
+            check(json.load(f))
+    print("1..%d" % count)
+    return 1 if failed or not count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
