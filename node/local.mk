@@ -1,3 +1,5 @@
+include node/store/local.mk
+
 # node: talkood, and what it shares with talkoo (libtalkoo-node.la)
 noinst_LTLIBRARIES += libtalkoo-node.la
 

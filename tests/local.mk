@@ -22,6 +22,8 @@ VM_TESTS =
 E2E_TESTS =
 # one real job, for contrib/check --quick
 QUICK_TESTS =
+# benchmark programs, built by `make bench`
+BENCH_TARGETS =
 
 UNIT_TESTS += test_base
 test_base_SOURCES = tests/unit/test_base.c tests/unit/tap.c tests/unit/tap.h
@@ -66,7 +68,6 @@ check-quick: test-image
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(QUICK_TESTS)' TEST_SUITE_LOG=test-suite-quick.log
 
 # benchmarks: built on demand, run by hand through tests/bench/*.sh
-BENCH_TARGETS =
 EXTRA_PROGRAMS += $(BENCH_TARGETS)
 bench: all $(BENCH_TARGETS)
 .PHONY: test-image check-vm check-e2e check-quick bench

@@ -11,3 +11,16 @@ FUZZ_TARGETS += fuzz_policy
 fuzz_policy_SOURCES = tests/fuzz/fuzz_policy.c $(FUZZ_REPLAY)
 fuzz_policy_LDADD = libtalkoo-policy.la
 fuzz_policy_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+
+UNIT_TESTS += test_store
+test_store_SOURCES = tests/unit/test_store.c tests/unit/store_util.c tests/unit/store_util.h tests/unit/tap.c
+test_store_LDADD = libtalkoo-store.la
+
+UNIT_TESTS += test_store_disk
+test_store_disk_SOURCES = tests/unit/test_store_disk.c tests/unit/store_util.c tests/unit/store_util.h tests/unit/tap.c
+test_store_disk_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
+test_store_disk_LDADD = libtalkoo-store.la
+
+BENCH_TARGETS += bench_store
+bench_store_SOURCES = tests/bench/bench_store.c
+bench_store_LDADD = libtalkoo-store.la

@@ -5,6 +5,8 @@
  * on_durable runs in store_poll() on the caller's thread: after it, and only then, an acknowledgement may leave.
  * A batch is atomic. Reading: store_query(…) on reader threads for the daemon; the *_now functions block and are for
  * start-up, tests and small indexed look-ups.
+ * A batch that fails (disk full, the cap, an I/O error) leaves nothing behind and spoils no other; on_durable gets code and
+ * sentence, and the store goes on: the next batch is tried anew.
  * Threads: one caller thread (the loop). The loop learns of completions through the `wake` function given at open (called
  * from other threads; the daemon gives uv_async_send), then calls store_poll().
  * Must not know: libuv, policy, network, what a record's body means beyond the columns the caller gives. */
@@ -15,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/base/buf.h"
 #include "proto/base/err.h"
 #include "proto/record.h"
 
@@ -35,7 +38,7 @@ struct store_options {
 /* Opens or creates; runs migrations (numbered; a copy PATH.before-N is made first; a newer schema is ERR_UNSUPPORTED with a hint).
  * Checks integrity quickly. */
 int store_open(const struct store_options *o, struct store **ret, struct err *err) MUST_CHECK;
-/* Commits what is submitted, then closes. */
+/* Commits what is submitted, runs every completion that is due, then closes. */
 void store_close(struct store *s);
 /* Runs completions that are due. Returns how many. */
 unsigned store_poll(struct store *s);
@@ -60,7 +63,7 @@ void store_delete_kv_space(struct store_batch *b, const char *space);
 
 /* Takes b. on_durable may be NULL. Returns ERR_LIMIT at once, b freed, when more than 65,536 operations wait (back-pressure). */
 int store_submit(struct store *s, struct store_batch *b /* takes */, store_durable_fn on_durable, void *user, struct err *err) MUST_CHECK;
-/* Submit and wait: start-up and tests. */
+/* Submit and wait: start-up and tests. Other batches' completions stay for store_poll(). */
 int store_submit_now(struct store *s, struct store_batch *b /* takes */, struct err *err) MUST_CHECK;
 
 /* Reading. A filter: zero fields are not compared. Order: created, id. */
@@ -69,7 +72,7 @@ struct store_filter {
 	const struct id32 *project, *job, *id;
 	const struct node_id *author;
 	const char *commit;          /* full, or a prefix of at least 7 hex digits */
-	const char *id_prefix;       /* hex */
+	const char *id_prefix;       /* 1 to 64 hex digits */
 	const uint8_t *key; size_t key_len;
 	uint64_t live_at_ms;         /* only records with expires > this */
 	bool newest_first;
@@ -79,7 +82,7 @@ typedef bool (*store_record_fn)(void *user, struct record *r); /* lent; false st
 /* On a reader thread; rows are gathered (at most limit) and handed over in store_poll() on the caller's thread: on_rows gets an array it lends. */
 typedef void (*store_rows_fn)(void *user, struct record *const *rows, size_t len, const struct err *err /* NULL when fine */);
 int store_query(struct store *s, const struct store_filter *f, store_rows_fn on_rows, void *user, struct err *err) MUST_CHECK;
-/* Blocking twin: sees all that is durable. */
+/* Blocking twin: sees all that is durable. fn (as those below) may submit, but neither poll, flush nor submit_now. */
 int store_each_now(struct store *s, const struct store_filter *f, store_record_fn fn, void *user, struct err *err) MUST_CHECK;
 
 /* Appends the value to ret; ERR_NOT_FOUND. */
