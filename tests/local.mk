@@ -44,6 +44,7 @@ include tests/stages.mk
 include tests/node.mk
 include tests/plan.mk
 include tests/store.mk
+include tests/supervisor.mk
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 if !LIBFUZZER

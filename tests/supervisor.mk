@@ -1,0 +1,22 @@
+# tests of the supervisor, the jails, the frames
+UNIT_TESTS += test_frames test_stage_msg test_tally test_jail
+test_frames_SOURCES = tests/unit/test_frames.c tests/unit/tap.c tests/unit/tap.h
+test_frames_LDADD = libtalkoo-runner.la
+test_stage_msg_SOURCES = tests/unit/test_stage_msg.c tests/unit/tap.c tests/unit/tap.h
+test_stage_msg_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_stage_msg_LDADD = libtalkoo-runner.la
+test_tally_SOURCES = tests/unit/test_tally.c tests/unit/tap.c tests/unit/tap.h
+test_tally_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_tally_LDADD = libtalkoo-runner.la
+test_jail_SOURCES = tests/unit/test_jail.c tests/unit/tap.c tests/unit/tap.h
+test_jail_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_jail_LDADD = libtalkoo-runner.la
+
+FUZZ_TARGETS += fuzz_frames fuzz_stage_msg
+fuzz_frames_SOURCES = tests/fuzz/fuzz_frames.c $(FUZZ_REPLAY)
+fuzz_frames_LDADD = libtalkoo-runner.la
+fuzz_frames_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+fuzz_stage_msg_SOURCES = tests/fuzz/fuzz_stage_msg.c $(FUZZ_REPLAY)
+fuzz_stage_msg_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+fuzz_stage_msg_LDADD = libtalkoo-runner.la
+fuzz_stage_msg_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)

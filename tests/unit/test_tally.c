@@ -1,0 +1,290 @@
+/* What the stages' messages come to: outcomes and their sentences, without a process. */
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/base/cleanup.h"
+#include "runner/frames.h"
+#include "runner/tally.h"
+#include "tests/unit/tap.h"
+
+#define MIB (1ull << 20)
+#define COMMIT "0123456789abcdef0123456789abcdef01234567"
+
+static struct job_plan plan_of(void)
+{
+	struct job_plan p = {
+		.source.commit = COMMIT,
+		.plan_origin = JOB_ORIGIN_TREE,
+		.timeout_factor_emulated = 15,
+		.limits = {.cpus = 2, .memory_bytes = 512 * MIB, .disk_bytes = 1024 * MIB, .timeout_ms = 60000, .log_bytes = MIB,
+			   .artifact_bytes = MIB, .artifact_count = 3, .source_bytes = MIB},
+	};
+	return p;
+}
+
+struct bench {
+	struct events events;
+	struct tally t;
+	uint64_t now_ms;
+};
+
+static void bench_init(struct bench *b, const struct job_plan *plan)
+{
+	b->now_ms = 1000;
+	events_init(&b->events, -1, b->now_ms);
+	tally_init(&b->t, plan, &b->events, b->now_ms, 5000);
+}
+
+static void bench_release(struct bench *b)
+{
+	tally_release(&b->t);
+	events_release(&b->events);
+}
+
+static bool say(struct bench *b, enum stage_id from, struct stage_msg msg)
+{
+	b->now_ms += 10;
+	return tally_message(&b->t, from, &msg, b->now_ms);
+}
+
+static bool say_step(struct bench *b, enum stage_msg_type type, uint32_t index, int32_t code)
+{
+	return say(b, type == STAGE_MSG_STEP_NAME ? STAGE_PACK : STAGE_LOG,
+		   (struct stage_msg){.type = type, .u.step = {.index = index, .exit_code = code, .name = "build"}});
+}
+
+/* Up to two named steps and a running machine. */
+static void to_machine(struct bench *b, struct job_limits wanted)
+{
+	struct stage_msg plan = {.type = STAGE_MSG_PLAN, .u.plan = {.path = ".talkoo.yml", .image = "mini", .origin = JOB_ORIGIN_TREE, .steps = 2}};
+	plan.u.plan.wanted = wanted;
+	OK(say(b, STAGE_PACK, plan) && say_step(b, STAGE_MSG_STEP_NAME, 0, 0) && say_step(b, STAGE_MSG_STEP_NAME, 1, 0), "a plan of two steps");
+}
+
+static void to_done(struct bench *b, int code, int limit)
+{
+	to_machine(b, (struct job_limits){0});
+	OK(tally_check_limits(&b->t), "within limits");
+	tally_vm_started(&b->t, b->now_ms);
+	OK(say(b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_READY}), "ready");
+	OK(say_step(b, STAGE_MSG_STEP_START, 0, 0) && say_step(b, STAGE_MSG_STEP_END, 0, 0) && say_step(b, STAGE_MSG_STEP_START, 1, 0), "steps");
+	if (limit)
+		OK(say_step(b, STAGE_MSG_GUEST_LIMIT, 1, limit), "limit");
+	OK(say_step(b, STAGE_MSG_STEP_END, 1, code), "end");
+	OK(say(b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_DONE, .u.size_bytes = 1024}), "done");
+	tally_judge(&b->t);
+	tally_finish(&b->t, b->now_ms, 9000);
+}
+
+static void test_outcomes(void)
+{
+	static const struct {
+		int code, limit;
+		enum job_outcome outcome;
+		const char *in_reason;
+	} cases[] = {
+		{0, 0, JOB_PASSED, ""},
+		{3, 0, JOB_FAILED, "step 2/2, build, ended with exit code 3"},
+		{137, 0, JOB_FAILED, "137"},
+		{137, GUEST_LIMIT_MEMORY, JOB_ERROR, "ran out of memory (512"},
+		{1, GUEST_LIMIT_DISK, JOB_ERROR, "ran out of disk (1"},
+		{0, GUEST_LIMIT_DISK, JOB_PASSED, ""}, /* it got along without */
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct job_plan plan = plan_of();
+		CLEANUP(bench_release) struct bench b;
+		bench_init(&b, &plan);
+		to_done(&b, cases[i].code, cases[i].limit);
+		INTEQ(b.t.report.outcome, cases[i].outcome);
+		OK(strstr(b.t.report.reason, cases[i].in_reason) != NULL, "reason: %s", b.t.report.reason);
+		OK((b.t.report.outcome == JOB_PASSED) == !b.t.report.reason[0], "a reason unless passed");
+	}
+}
+
+static void test_times(void)
+{
+	struct job_plan plan = plan_of();
+	CLEANUP(bench_release) struct bench b;
+	bench_init(&b, &plan);
+	to_done(&b, 0, 0);
+	const struct job_report *r = &b.t.report;
+	INTEQ(r->timings.boot_ms, 20);
+	INTEQ(r->steps[0].duration_ms, 10);
+	INTEQ(r->timings.steps_ms, 30);
+	INTEQ(r->started_unix_ms, 5000);
+	INTEQ(r->finished_unix_ms, 9000);
+	INTEQ(r->timings.total_ms, b.now_ms - 1000);
+}
+
+static void test_no_done(void)
+{
+	struct job_plan plan = plan_of();
+	CLEANUP(bench_release) struct bench b;
+	bench_init(&b, &plan);
+	to_machine(&b, (struct job_limits){0});
+	OK(say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_READY}) && say_step(&b, STAGE_MSG_STEP_START, 0, 0), "running");
+	OK(!say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_DONE}), "done while a step runs makes no sense");
+	tally_judge(&b.t);
+	INTEQ(b.t.report.outcome, JOB_ERROR);
+	OK(strstr(b.t.report.reason, "panicked") != NULL, "reason: %s", b.t.report.reason);
+	OK(b.t.report.hint[0], "a hint");
+}
+
+static void test_skipped_steps(void)
+{
+	struct job_plan plan = plan_of();
+	CLEANUP(bench_release) struct bench b;
+	bench_init(&b, &plan);
+	to_machine(&b, (struct job_limits){0});
+	OK(say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_READY}), "ready");
+	OK(say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_DONE}), "done at once");
+	tally_judge(&b.t);
+	INTEQ(b.t.report.outcome, JOB_ERROR);
+	OK(strstr(b.t.report.reason, "before step 1/2") != NULL, "reason: %s", b.t.report.reason);
+}
+
+static void test_first_outcome_stays(void)
+{
+	struct job_plan plan = plan_of();
+	CLEANUP(bench_release) struct bench b;
+	bench_init(&b, &plan);
+	tally_settle(&b.t, JOB_ABANDONED, NULL, "first");
+	OK(say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_FAILED, .u.failed = {.outcome = JOB_ERROR, .reason = "second"}}), "taken");
+	tally_judge(&b.t);
+	INTEQ(b.t.report.outcome, JOB_ABANDONED);
+	STREQ(b.t.report.reason, "first");
+}
+
+static void test_limits(void)
+{
+	static const struct {
+		struct job_limits want;
+		const char *in_reason; /* NULL: allowed */
+	} cases[] = {
+		{{0}, NULL},
+		{{.cpus = 2, .memory_bytes = 512 * MIB, .disk_bytes = 1024 * MIB, .timeout_ms = 120000}, NULL},
+		{{.cpus = 3}, "asks for 3 cpus, 2 are allowed"},
+		{{.memory_bytes = 512 * MIB + 1}, "memory"},
+		{{.disk_bytes = 2048 * MIB}, "2.0 GiB of disk, 1.0 GiB is allowed"},
+		{{.memory_bytes = 64 * MIB}, "64.0 MiB does not boot"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct job_plan plan = plan_of();
+		CLEANUP(bench_release) struct bench b;
+		bench_init(&b, &plan);
+		to_machine(&b, cases[i].want);
+		INTEQ(tally_check_limits(&b.t), cases[i].in_reason == NULL);
+		if (cases[i].in_reason)
+			OK(b.t.report.outcome == JOB_REFUSED && strstr(b.t.report.reason, cases[i].in_reason), "refused: %s", b.t.report.reason);
+		else
+			OK(b.t.report.limits.timeout_ms == 60000, "a longer time limit is cut down, not refused");
+	}
+}
+
+static void test_timeout_in_force(void)
+{
+	static const struct {
+		uint64_t wanted_ms, cap_ms;
+		enum job_accel accel;
+		uint64_t result_ms;
+	} cases[] = {
+		{0, 0, JOB_ACCEL_KVM, 60000},      {0, 0, JOB_ACCEL_TCG, 900000},    {30000, 0, JOB_ACCEL_TCG, 450000},
+		{0, 100000, JOB_ACCEL_TCG, 100000}, {0, 100000, JOB_ACCEL_KVM, 60000}, {30000, 10000, JOB_ACCEL_KVM, 10000},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct job_plan plan = plan_of();
+		plan.timeout_cap_ms = cases[i].cap_ms;
+		CLEANUP(bench_release) struct bench b;
+		bench_init(&b, &plan);
+		to_machine(&b, (struct job_limits){.timeout_ms = cases[i].wanted_ms});
+		OK(tally_check_limits(&b.t), "within limits");
+		b.t.report.accel = cases[i].accel;
+		tally_set_timeout(&b.t);
+		INTEQ(b.t.report.limits.timeout_ms, cases[i].result_ms);
+	}
+}
+
+static void test_timed_out(void)
+{
+	struct job_plan plan = plan_of();
+	CLEANUP(bench_release) struct bench b;
+	bench_init(&b, &plan);
+	to_machine(&b, (struct job_limits){0});
+	OK(tally_check_limits(&b.t) && say_step(&b, STAGE_MSG_STEP_START, 0, 0), "running");
+	tally_timed_out(&b.t);
+	INTEQ(b.t.report.outcome, JOB_TIMEOUT);
+	OK(strstr(b.t.report.reason, "in step 1/2, build") != NULL, "reason: %s", b.t.report.reason);
+}
+
+static void test_images(void)
+{
+	static const struct {
+		const char *asked, *given;
+		bool fits;
+	} cases[] = {
+		{"mini", "mini", true},   {"mini", "mini@1", true},    {"mini@1", "mini@1", true}, {"mini@1", "mini", false},
+		{"mini@1", "mini@2", false}, {"mini", "min", false}, {"min", "mini", false},    {"c", "mini@1", false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		OK(tally_image_fits(cases[i].asked, cases[i].given) == cases[i].fits, "%s for %s", cases[i].given, cases[i].asked);
+	static const struct {
+		const char *job, *image;
+		bool goes_on;
+	} jobs[] = {{"", "c@2", true}, {"ab", "c@2", false}, {"ab", "mini@1", true}, {"ab", "", true}};
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+		struct job_plan plan = plan_of();
+		snprintf(plan.job, sizeof plan.job, "%s", jobs[i].job);
+		snprintf(plan.image, sizeof plan.image, "%s", jobs[i].image);
+		CLEANUP(bench_release) struct bench b;
+		bench_init(&b, &plan);
+		to_machine(&b, (struct job_limits){0});
+		OK(tally_check_limits(&b.t) == jobs[i].goes_on, "job '%s', image '%s' against the plan's mini", jobs[i].job, jobs[i].image);
+	}
+}
+
+/* Checked messages in an order that a taken-over stage would choose. */
+static void test_nonsense(void)
+{
+	struct job_plan plan = plan_of();
+	CLEANUP(bench_release) struct bench b;
+	bench_init(&b, &plan);
+	OK(!say_step(&b, STAGE_MSG_STEP_NAME, 0, 0), "a step's name before the plan");
+	OK(!say_step(&b, STAGE_MSG_STEP_START, 0, 0), "a step before the plan");
+	to_machine(&b, (struct job_limits){0});
+	OK(!say_step(&b, STAGE_MSG_STEP_NAME, 2, 0), "a third name of two");
+	OK(!say(&b, STAGE_PACK, (struct stage_msg){.type = STAGE_MSG_PLAN, .u.plan = {.origin = JOB_ORIGIN_TREE, .steps = 1}}), "a second plan");
+	OK(!say_step(&b, STAGE_MSG_STEP_END, 0, 0), "an end without a start");
+	OK(!say_step(&b, STAGE_MSG_STEP_START, 1, 0), "out of order");
+	OK(!say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_DONE}), "done before ready");
+	OK(!say_step(&b, STAGE_MSG_GUEST_LIMIT, 0, 1), "a limit of a step that did not start");
+	for (int i = 0; i < 3; i++)
+		OK(say(&b, STAGE_COLLECT, (struct stage_msg){.type = STAGE_MSG_ARTIFACT, .u.artifact.path = "a"}), "artifact %d", i);
+	OK(!say(&b, STAGE_COLLECT, (struct stage_msg){.type = STAGE_MSG_ARTIFACT, .u.artifact.path = "a"}), "one too many");
+}
+
+static void test_huge_artifacts(void)
+{
+	struct job_plan plan = plan_of();
+	CLEANUP(bench_release) struct bench b;
+	bench_init(&b, &plan);
+	to_machine(&b, (struct job_limits){0});
+	OK(say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_READY}), "ready");
+	OK(say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_DONE, .u.size_bytes = UINT64_MAX}), "2^64-1 bytes of artifacts");
+	INTEQ(b.t.report.outcome, JOB_ERROR);
+}
+
+int main(void)
+{
+	test_outcomes();
+	test_times();
+	test_no_done();
+	test_skipped_steps();
+	test_first_outcome_stays();
+	test_limits();
+	test_timeout_in_force();
+	test_timed_out();
+	test_images();
+	test_nonsense();
+	test_huge_artifacts();
+	return tap_done();
+}
