@@ -4,8 +4,9 @@ include node/store/local.mk
 noinst_LTLIBRARIES += libtalkoo-node.la
 
 libtalkoo_node_la_SOURCES = \
+	node/attestor.c node/attestor.h \
 	node/config.c node/config.h \
 	node/home.c node/home.h
 libtalkoo_node_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS)
-libtalkoo_node_la_LIBADD = libtalkoo-proto.la libtalkoo-base.la
+libtalkoo_node_la_LIBADD = libtalkoo-job.la libtalkoo-proto.la libtalkoo-base.la
 EXTRA_DIST += node/CONTROL.md

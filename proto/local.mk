@@ -21,6 +21,7 @@ noinst_LTLIBRARIES += libtalkoo-proto.la
 
 libtalkoo_proto_la_SOURCES = \
 	proto/body.c proto/body.h \
+	proto/dsse.c proto/dsse.h \
 	proto/ed25519.c proto/ed25519.h \
 	proto/host.c proto/host.h \
 	proto/ids.c proto/ids.h \
@@ -28,6 +29,9 @@ libtalkoo_proto_la_SOURCES = \
 	proto/merkle.c proto/merkle.h \
 	proto/mp.c proto/mp.h proto/mp_read.c \
 	proto/record.c proto/record.h \
+	proto/result.c \
+	proto/statement.c proto/statement.h proto/statement_names.h \
+	proto/statement_read.c \
 	proto/url.c proto/url.h
 libtalkoo_proto_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
 libtalkoo_proto_la_LIBADD = libtalkoo-base.la $(SODIUM_LIBS) $(MSGPACK_LIBS) $(JANSSON_LIBS)

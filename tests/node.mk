@@ -5,3 +5,8 @@ test_home_LDADD = libtalkoo-node.la
 UNIT_TESTS += test_config
 test_config_SOURCES = tests/unit/test_config.c tests/unit/tap.c tests/unit/tap.h
 test_config_LDADD = libtalkoo-node.la
+
+UNIT_TESTS += test_attestor
+test_attestor_SOURCES = tests/unit/test_attestor.c tests/unit/tap.c tests/unit/tap.h
+test_attestor_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
+test_attestor_LDADD = libtalkoo-node.la

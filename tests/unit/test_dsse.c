@@ -1,0 +1,118 @@
+#include <jansson.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "proto/base/cleanup.h"
+#include "proto/base/io.h"
+#include "proto/dsse.h"
+#include "tests/unit/tap.h"
+
+static void test_pae_vectors(void)
+{
+	const char *path = tap_vector_file("dsse/pae.json");
+	if (!path)
+		return;
+	json_t *root = json_load_file(path, 0, NULL);
+	size_t i;
+	const json_t *v;
+	json_array_foreach(json_object_get(root, "vectors"), i, v)
+	{
+		CLEANUP(buf_release) struct buf b;
+		buf_init(&b, 4096);
+		const char *body = json_string_value(json_object_get(v, "payload_utf8"));
+		dsse_pae(json_string_value(json_object_get(v, "payloadType")), (const uint8_t *)body, strlen(body), &b);
+		STREQ(buf_cstr(&b), json_string_value(json_object_get(v, "pae_utf8")));
+	}
+	OK(i > 0, "%zu vectors", i);
+	json_decref(root);
+}
+
+static int open_text(const char *text, size_t len, struct buf *payload, struct node_id *key, struct err *err)
+{
+	uint8_t signature[64];
+	return dsse_envelope_open(text, len, payload, key, signature, err);
+}
+
+static void test_published_envelope(void)
+{
+	const char *path = tap_vector_file("attestation/att.dsse.json");
+	if (!path)
+		return;
+	CLEANUP(buf_release) struct buf text, payload, pem, want;
+	buf_init(&text, 1 << 20);
+	buf_init(&payload, 1 << 20);
+	buf_init(&pem, 4096);
+	buf_init(&want, 4096);
+	struct err err = {0};
+	struct node_id key;
+	INTEQ(io_read_file(path, &text, &err), 0);
+	OK(!open_text(buf_cstr(&text), text.len, &payload, &key, &err), "accepted %s", err.what);
+	char id[NODE_ID_TEXT_MAX];
+	STREQ(node_id_format(id, &key), "did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp");
+	INTEQ(ed25519_pem(&key, &pem, &err), 0);
+	path = tap_vector_file("attestation/node.pem");
+	if (path && !io_read_file(path, &want, &err))
+		STREQ(buf_cstr(&pem), buf_cstr(&want));
+	/* a flipped bit anywhere in payload or signature is refused; in the JSON around them it may be harmless white space */
+	json_t *root = json_loadb(buf_cstr(&text), text.len, 0, NULL);
+	unsigned accepted = 0;
+	for (size_t i = 0; i < payload.len * 8; i++) {
+		payload.data[i / 8] ^= (uint8_t)(1 << i % 8);
+		uint8_t signature[64];
+		size_t len;
+		const char *sig = json_string_value(json_object_get(json_array_get(json_object_get(root, "signatures"), 0), "sig"));
+		sodium_base642bin(signature, 64, sig, strlen(sig), NULL, &len, NULL, sodium_base64_VARIANT_ORIGINAL);
+		accepted += dsse_verify(DSSE_INTOTO_TYPE, payload.data, payload.len, &key, signature);
+		payload.data[i / 8] ^= (uint8_t)(1 << i % 8);
+		if (i < 512) {
+			signature[i / 8] ^= (uint8_t)(1 << i % 8);
+			accepted += dsse_verify(DSSE_INTOTO_TYPE, payload.data, payload.len, &key, signature);
+		}
+	}
+	INTEQ(accepted, 0);
+	json_decref(root);
+}
+
+static void test_own_and_hostile(void)
+{
+	uint8_t seed[32] = {9}, secret[64], signature[64];
+	struct node_id key, got;
+	crypto_sign_seed_keypair(key.b, secret, seed);
+	struct err err = {0};
+	INTEQ(dsse_sign(DSSE_INTOTO_TYPE, (const uint8_t *)"{}", 2, secret, signature, &err), 0);
+	CLEANUP(buf_release) struct buf text, payload;
+	buf_init(&text, 4096);
+	buf_init(&payload, 4096);
+	INTEQ(dsse_envelope_write(DSSE_INTOTO_TYPE, (const uint8_t *)"{}", 2, &key, signature, &text, &err), 0);
+	INTEQ(open_text(buf_cstr(&text), text.len, &payload, &got, &err), 0);
+	OK(node_id_eq(&got, &key) && !strcmp(buf_cstr(&payload), "{}"), "round trip");
+
+	static const struct {
+		const char *text, *part;
+	} bad[] = {
+		{"", "not JSON"},
+		{"[]", "payloadType"},
+		{"{\"payloadType\":\"application/vnd.in-toto+json\"}", "payload"},
+		{"{\"payloadType\":\"text/plain\",\"payload\":\"e30=\",\"signatures\":[{}]}", "payloadType"},
+		{"{\"payloadType\":\"application/vnd.in-toto+json\",\"payload\":\"!\",\"signatures\":[{}]}", "base64"},
+		{"{\"payloadType\":\"application/vnd.in-toto+json\",\"payload\":\"e30=\"}", "signatures"},
+		{"{\"payloadType\":\"application/vnd.in-toto+json\",\"payload\":\"e30=\",\"signatures\":[]}", "signatures"},
+		{"{\"payloadType\":\"application/vnd.in-toto+json\",\"payload\":\"e30=\",\"signatures\":[{\"keyid\":7,\"sig\":[]}]}", "node id"},
+		{"{\"payload\":\"e30=\",\"payload\":\"e30=\"}", "duplicate"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		buf_reset(&payload);
+		OK(open_text(bad[i].text, strlen(bad[i].text), &payload, &got, &err) == ERR_INVALID && strstr(err.what, bad[i].part),
+		   "refused: %s", err.what);
+	}
+}
+
+int main(void)
+{
+	if (sodium_init() < 0)
+		return 1;
+	test_pae_vectors();
+	test_published_envelope();
+	test_own_and_hostile();
+	return tap_done();
+}
