@@ -159,7 +159,9 @@ static void explain_miss(struct policy_decision *d, const struct policy_facts *f
 		snprintf(out, size, "no rule names project talkoo:%s; allow it with: talkoo allow talkoo:%s", project, project);
 		return;
 	case FIT_NOT_BY:
-		snprintf(out, size, "%s allows project talkoo:%s, but not jobs announced by %s, which is not %s; allow that key with: talkoo allow talkoo:%s --by %s",
+		snprintf(out, size,
+			 "%s allows project talkoo:%s, but not jobs announced by %s, which is not %s; allow that key with: "
+			 "talkoo allow talkoo:%s --by %s",
 			 rule, project, who, near->by_len ? "in its list `by`" : "a maintainer", project, who);
 		return;
 	case FIT_NOT_REF:

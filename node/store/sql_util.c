@@ -86,26 +86,33 @@ int sql_get_int(sqlite3 *db, const char *sql, int64_t *ret, struct err *err)
 	return 0;
 }
 
-/* cache_size in KiB, negative: the writer's random index pages of a busy minute fit. A checkpoint only each 16 MiB of WAL: it
+/* A checkpoint only each 16 MiB of WAL: it
  * writes each page once, however often it changed meanwhile. */
 static const char pragmas[] = "PRAGMA synchronous=FULL;"
 			      "PRAGMA wal_autocheckpoint=4096;"
 			      "PRAGMA journal_size_limit=16777216;"
-			      "PRAGMA cache_size=-8192;"
 			      "PRAGMA temp_store=MEMORY;"
 			      "PRAGMA trusted_schema=OFF;";
 
-int sql_open(const char *path, sqlite3 **ret, struct err *err)
+static int set_up(sqlite3 *db, unsigned cache_kib, struct err *err)
+{
+	char cache[48];
+	snprintf(cache, sizeof cache, "PRAGMA cache_size=-%u", cache_kib);
+	sqlite3_extended_result_codes(db, 0);
+	sqlite3_busy_timeout(db, 2000);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	const int code = sql_exec(db, pragmas, err);
+	return code ? code : sql_exec(db, cache, err);
+}
+
+int sql_open(const char *path, unsigned cache_kib, sqlite3 **ret, struct err *err)
 {
 	sqlite3 *db = NULL;
 	int code = 0;
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
 		code = db ? sql_err(db, "opening the database", err) : err_set(err, ERR_NOMEM, "opening %s: out of memory", path);
 	} else {
-		sqlite3_extended_result_codes(db, 0);
-		sqlite3_busy_timeout(db, 2000);
-		sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-		code = sql_exec(db, pragmas, err);
+		code = set_up(db, cache_kib, err);
 	}
 	if (code) {
 		sqlite3_close(db);

@@ -12,8 +12,8 @@
 
 /* sql_util.c */
 
-/* Opens a connection with this store's settings. The file exists, and is not changed. */
-int sql_open(const char *path, sqlite3 **ret, struct err *err) MUST_CHECK;
+/* Opens a connection with this store's settings. The file exists, and is not changed. cache_kib: pages kept in memory. */
+int sql_open(const char *path, unsigned cache_kib, sqlite3 **ret, struct err *err) MUST_CHECK;
 int sql_exec(sqlite3 *db, const char *sql, struct err *err) MUST_CHECK;
 int sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, struct err *err) MUST_CHECK;
 /* The first column of the first row. */

@@ -79,7 +79,8 @@ struct store_filter {
 	size_t limit;                /* 0: 10,000 */
 };
 typedef bool (*store_record_fn)(void *user, struct record *r); /* lent; false stops */
-/* On a reader thread; rows are gathered (at most limit) and handed over in store_poll() on the caller's thread: on_rows gets an array it lends. */
+/* On a reader thread; rows are gathered (at most limit) and handed over in store_poll() on the caller's thread: on_rows gets an
+ * array it lends. ERR_USAGE for a filter that is none, ERR_LIMIT when more than 1,024 queries wait. */
 typedef void (*store_rows_fn)(void *user, struct record *const *rows, size_t len, const struct err *err /* NULL when fine */);
 int store_query(struct store *s, const struct store_filter *f, store_rows_fn on_rows, void *user, struct err *err) MUST_CHECK;
 /* Blocking twin: sees all that is durable. fn (as those below) may submit, but neither poll, flush nor submit_now. */

@@ -14,6 +14,8 @@
 #include "proto/base/io.h"
 
 #define BATCH_MAX_DEFAULT 256
+#define WRITER_CACHE_KIB 8192 /* the index pages that a busy minute's random ids touch */
+#define READER_CACHE_KIB 1024
 /* quick_check reads the whole file: where that takes longer than a start may, damage is found when it is read */
 #define QUICK_CHECK_BYTES_MAX (32u << 20)
 
@@ -391,7 +393,7 @@ static int open_databases(struct sqlite_store *s, uint64_t max_bytes, struct err
 	sqlite3 *db = NULL;
 	int code = make_file(s->path, err);
 	if (!code)
-		code = sql_open(s->path, &db, err);
+		code = sql_open(s->path, WRITER_CACHE_KIB, &db, err);
 	if (code)
 		return code;
 	code = migrations_check(db, s->path, store_migrations, store_migrations_len, err);
@@ -407,8 +409,8 @@ static int open_databases(struct sqlite_store *s, uint64_t max_bytes, struct err
 		sqlite3_close(db);
 		return code;
 	}
-	code = sql_open(s->path, &s->reader_db, err);
-	return code ? code : sql_open(s->path, &s->now_db, err);
+	code = sql_open(s->path, READER_CACHE_KIB, &s->reader_db, err);
+	return code ? code : sql_open(s->path, READER_CACHE_KIB, &s->now_db, err);
 }
 
 /* Signals stay the caller's: its loop handles them. Those of a thread's own faults cannot be put off. */

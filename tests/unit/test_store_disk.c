@@ -412,7 +412,7 @@ static int64_t number_of(const char *path, const char *sql)
 static int migrate(const char *path, size_t len, struct err *err)
 {
 	sqlite3 *db = NULL;
-	int code = sql_open(path, &db, err);
+	int code = sql_open(path, 1024, &db, err);
 	if (!code)
 		code = migrations_run(db, path, steps, len, err);
 	sqlite3_close(db);
