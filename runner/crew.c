@@ -92,7 +92,7 @@ static int body_fetch(const struct crew *crew, const void *arg, int msg_fd)
 	jail_path_add(&j, source->mirror, JAIL_WRITE);
 	struct remote_url url;
 	if (source->allow_file && remote_parse(source->url, &url, NULL) == 0 && url.scheme == REMOTE_FILE)
-		jail_path_try(&j, url.path, JAIL_READ);
+		jail_path_try(&j, url.plain_path, JAIL_READ);
 	jail_keep(&j, msg_fd);
 	struct err err = {0};
 	if (jail_enter(&j, &err) < 0)

@@ -47,7 +47,9 @@ int dial_resolve(const struct remote_url *url, const struct remote_rules *rules,
 	for (const struct addrinfo *a = all; a; a = a->ai_next) {
 		if (remote_check_address(url->scheme, a->ai_addr, rules, err)) {
 			char text[DIAL_TEXT_MAX];
-			err_context(err, "%.200s is %s", url->host, dial_text(text, a->ai_addr));
+			dial_text(text, a->ai_addr);
+			if (strcmp(text, url->host) != 0)
+				err_context(err, "%.200s is %s", url->host, text);
 			return ERR_REFUSED;
 		}
 		if (found.count == DIAL_ADDRESSES_MAX || a->ai_addrlen > sizeof found.list[0].address)
