@@ -25,7 +25,7 @@ check_PROGRAMS += stage_tool
 stage_tool_SOURCES = tests/stage_tool.c
 stage_tool_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 stage_tool_LDADD = libtalkoo-stages.la libtalkoo-runner.la
-STAGE_TESTS = tests/stages/test_fetch.sh tests/stages/test_pack.sh
+STAGE_TESTS = tests/stages/test_fetch.sh tests/stages/test_pack.sh tests/stages/test_jailed.sh
 TESTS += $(STAGE_TESTS)
 EXTRA_DIST += $(STAGE_TESTS) tests/stages/lib.sh tests/stages/git_http.py tests/stages/git_liar.py
 
