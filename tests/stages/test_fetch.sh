@@ -2,7 +2,7 @@
 # The fetch stage against real git servers and against servers that lie. Loopback only.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$TALKOO_SRCDIR/tests/stages/lib.sh"
-need git python3 openssl
+need git python3 openssl pgrep
 
 # A project: main with three commits, a side branch, an annotated tag, a tag that leads to a blob, and a fork's commit that is
 # served under a ref of its own, as forges do.
