@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/base/cleanup.h"
+#include "proto/base/hex.h"
 #include "proto/base/units.h"
 #include "runner/frames.h"
 #include "runner/machine.h"
@@ -27,7 +28,9 @@ void tally_init(struct tally *t, const struct job_plan *plan, struct events *eve
 	t->report.accel = JOB_ACCEL_AUTO;
 	t->report.limits = plan->limits;
 	t->report.plan_origin = plan->plan_origin;
-	snprintf(t->report.commit, sizeof t->report.commit, "%s", plan->source.commit);
+	/* a short one is not what was run: fetch says which it means */
+	if (hex_is_digits(plan->source.commit, 40, 40) || hex_is_digits(plan->source.commit, 64, 64))
+		snprintf(t->report.commit, sizeof t->report.commit, "%s", plan->source.commit);
 }
 
 void tally_release(struct tally *t)
