@@ -12,3 +12,4 @@ libtalkoo_node_la_SOURCES = \
 libtalkoo_node_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS)
 libtalkoo_node_la_LIBADD = libtalkoo-job.la libtalkoo-proto.la libtalkoo-base.la
 EXTRA_DIST += node/CONTROL.md
+include node/cli/local.mk

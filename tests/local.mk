@@ -45,6 +45,7 @@ include tests/node.mk
 include tests/plan.mk
 include tests/store.mk
 include tests/supervisor.mk
+include tests/cli.mk
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 if !LIBFUZZER

@@ -1,0 +1,82 @@
+/* talkoo lint: what is wrong with a folder's plan. */
+#include <unistd.h>
+
+#include "node/cli/client.h"
+#include "node/cli/cmds.h"
+#include "node/cli/exitcode.h"
+#include "node/cli/gitrepo.h"
+#include "node/cli/resolve.h"
+#include "proto/base/cleanup.h"
+#include "runner/plan/lint.h"
+
+/* Where the plan is: the named folder, else this one, else (in a subfolder) the checkout's top. */
+static const char *folder_of(const struct cli *c, const struct gitrepo *repo)
+{
+	if (cli_arg(c, 0))
+		return cli_arg(c, 0);
+	if (!access(PLAN_FILE, F_OK) || !repo || !*gitrepo_workdir(repo))
+		return ".";
+	return gitrepo_workdir(repo);
+}
+
+static json_t *finding_to_json(const struct lint_finding *f)
+{
+	return json_pack("{s:s,s:s,s:I,s:I,s:s,s:s}", "severity", lint_severity_name(f->severity), "file", f->file, "line",
+			 (json_int_t)f->line, "column", (json_int_t)f->column, "text", f->text, "hint", f->hint);
+}
+
+static void print_finding(struct out *o, const struct lint_finding *f)
+{
+	out_print(o, OUT_BOLD, "%s", f->file);
+	if (f->line)
+		out_print(o, OUT_BOLD, ":%u", f->line);
+	if (f->line && f->column)
+		out_print(o, OUT_BOLD, ":%u", f->column);
+	out_print(o, f->severity == LINT_ERROR ? OUT_BAD : OUT_WARN, ": %s", lint_severity_name(f->severity));
+	out_print(o, OUT_PLAIN, ": %s\n", OUT_FOREIGN(f->text));
+	if (*f->hint)
+		out_print(o, OUT_PLAIN, "  hint: %s\n", OUT_FOREIGN(f->hint));
+}
+
+static void print_sum(struct out *o, const struct lint *lint)
+{
+	const struct plan_found *found = &lint->found;
+	if (lint->errors) {
+		out_print(o, OUT_BAD, "%zu error%s", lint->errors, lint->errors == 1 ? "" : "s");
+		out_print(o, OUT_PLAIN, "\n");
+		return;
+	}
+	out_print(o, OUT_GOOD, "ok");
+	out_print(o, OUT_PLAIN, ": %s, %zu step%s, image %s", found->path, found->plan.steps_len, found->plan.steps_len == 1 ? "" : "s",
+		  found->plan.image);
+	if (*lint->shell)
+		out_print(o, OUT_DIM, " (syntax checked with %s)", lint->shell);
+	out_print(o, OUT_PLAIN, "\n");
+}
+
+int cmd_lint(struct cli *c, struct err *err)
+{
+	CLEANUP(gitrepo_close) struct gitrepo *repo = cli_arg(c, 0) ? NULL : resolve_here();
+	CLEANUP(lint_release) struct lint lint = {0};
+	const char *folder = folder_of(c, repo);
+	const int code = lint_folder(folder, &lint, err);
+	if (code == ERR_NOT_FOUND) {
+		err_set(err, ERR_USAGE, "no plan: there is no %s in %s", PLAN_FILE, folder);
+		return err_hint(err, "four lines are enough: 'image: mini', 'steps:', '  - name: test', '    run: make check'");
+	}
+	if (code)
+		return code;
+	json_t *findings = json_array();
+	for (size_t i = 0; i < lint.len; i++) {
+		json_array_append_new(findings, finding_to_json(&lint.findings[i]));
+		print_finding(&c->out, &lint.findings[i]);
+	}
+	CLEANUP(client_free_json)
+	json_t *answer = json_pack("{s:i,s:b,s:s,s:s,s:s,s:I,s:s,s:o}", "v", 1, "ok", lint.errors == 0, "path", lint.found.path, "sha256",
+				   lint.found.sha256, "image", lint.found.plan.image, "steps", (json_int_t)lint.found.plan.steps_len, "shell",
+				   lint.shell, "findings", findings);
+	if (c->out.json)
+		out_json(&c->out, answer);
+	print_sum(&c->out, &lint);
+	return lint.errors ? EXITCODE_USAGE : EXITCODE_DONE;
+}

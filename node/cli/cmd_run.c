@@ -1,0 +1,329 @@
+/* talkoo run: a commit's job here, without a node. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/cli/cmds.h"
+#include "node/cli/exitcode.h"
+#include "node/cli/client.h"
+#include "node/cli/launch.h"
+#include "node/cli/runsource.h"
+#include "node/cli/treeplan.h"
+#include "node/cli/view.h"
+#include "node/cli/workplace.h"
+#include "node/cli/writeout.h"
+#include "node/config.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/io.h"
+#include "runner/image.h"
+
+#define TICK_MS 100
+#define LOG_READ_SIZE (256u << 10)
+#define INLINE_IMAGE "mini"
+#define EMULATION_FACTOR 15
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define HOUR_MS (UINT64_C(3600000))
+
+struct run {
+	struct cli *c;
+	struct workplace place;
+	struct workplace_run folder;
+	struct runsource source;
+	struct job_plan plan;
+	struct view view;
+	struct launch *launch;
+	int log_fd;
+	uint64_t log_at;
+	bool is_cancelled;
+	json_t *report_json;
+	struct job_report report;
+	bool has_report;
+};
+
+static void run_release(struct run *r)
+{
+	launch_free(&r->launch);
+	cleanup_fd(&r->log_fd);
+	runsource_release(&r->source);
+	workplace_run_release(&r->folder);
+	json_decref(r->report_json);
+	job_report_release(&r->report);
+}
+
+/* One's own job on one's own machine: ceilings against accidents, not against strangers. What a plan does not say is
+ * taken from here too, so a plan that is known already (asked, else NULL) only raises what it names. */
+static void set_limits(struct job_plan *plan, const struct plan_resources *asked)
+{
+	struct config_machine machine;
+	config_machine(&machine);
+	const uint64_t half = machine.memory_bytes / 2, most = machine.memory_bytes / 4 * 3;
+	plan->limits = (struct job_limits){
+		.cpus = machine.cores,
+		.memory_bytes = half < 4 * GIB ? half : asked ? 2 * GIB : 4 * GIB,
+		.disk_bytes = asked ? 10 * GIB : 64 * GIB,
+		.timeout_ms = asked ? HOUR_MS / 2 : 4 * HOUR_MS,
+		.log_bytes = 64 * MIB,
+		.artifact_bytes = 4 * GIB,
+		.artifact_count = JOB_ARTIFACTS_MAX,
+		.source_bytes = 4 * GIB,
+	};
+	plan->accel = JOB_ACCEL_AUTO;
+	plan->emulation_allowed = true;
+	plan->timeout_factor_emulated = EMULATION_FACTOR;
+	if (!asked)
+		return;
+	struct job_limits *l = &plan->limits;
+	if (asked->memory_bytes > l->memory_bytes)
+		l->memory_bytes = asked->memory_bytes < most ? asked->memory_bytes : most;
+	if (asked->disk_bytes > l->disk_bytes)
+		l->disk_bytes = asked->disk_bytes < 256 * GIB ? asked->disk_bytes : 256 * GIB;
+	if (asked->timeout_ms > l->timeout_ms)
+		l->timeout_ms = asked->timeout_ms;
+}
+
+static int set_text(char *out, size_t size, const char *text, const char *what, struct err *err)
+{
+	if (strlen(text) >= size)
+		return err_set(err, ERR_USAGE, "%s: longer than %zu bytes", what, size - 1);
+	strcpy(out, text);
+	return 0;
+}
+
+/* Before anything starts: the plan must be right and its image here. For a URL the runner finds out after the fetch. */
+static int check_image(struct run *r, const char *image, struct err *err)
+{
+	struct image found = {0};
+	const int code = image_find(r->place.images, image, &found, err);
+	image_release(&found);
+	return code;
+}
+
+static int set_plan(struct run *r, struct err *err)
+{
+	const char *cmd = cli_option(r->c, "cmd"), *image = cli_option(r->c, "image");
+	int code = image ? set_text(r->plan.image, sizeof r->plan.image, image, "--image", err) : 0;
+	if (!code && image)
+		code = check_image(r, image, err);
+	if (code)
+		return code;
+	if (cmd) {
+		struct plan_found found = {0};
+		r->plan.plan_origin = JOB_ORIGIN_INLINE;
+		set_limits(&r->plan, &(struct plan_resources){0});
+		if (!image)
+			strcpy(r->plan.image, INLINE_IMAGE);
+		code = plan_inline(cmd, r->plan.image, &found, err);
+		plan_found_release(&found);
+		if (!code)
+			code = check_image(r, r->plan.image, err);
+		return code ? code : set_text(r->plan.inline_cmd, sizeof r->plan.inline_cmd, cmd, "--cmd", err);
+	}
+	r->plan.plan_origin = JOB_ORIGIN_TREE;
+	if (!r->source.repo)
+		return 0;
+	CLEANUP(plan_found_release) struct plan_found found = {0};
+	code = treeplan_find(r->source.repo, r->source.commit.id, &found, err);
+	if (code)
+		return code;
+	r->plan.plan_origin = found.origin;
+	set_limits(&r->plan, &found.plan.resources);
+	memcpy(r->plan.plan_path, found.path, sizeof r->plan.plan_path);
+	memcpy(r->plan.plan_sha256, found.sha256, sizeof r->plan.plan_sha256);
+	return image ? 0 : check_image(r, found.plan.image, err);
+}
+
+static int prepare(struct run *r, struct err *err)
+{
+	struct cli *c = r->c;
+	int code = workplace_find(c->home, &r->place, err);
+	if (!code)
+		code = runsource_find(cli_arg(c, 0), cli_option(c, "commit"), cli_option(c, "ref"), r->place.mirrors, &r->source, err);
+	if (code)
+		return code;
+	r->plan.source = r->source.source;
+	set_limits(&r->plan, NULL);
+	memcpy(r->plan.image_store, r->place.images, sizeof r->plan.image_store);
+	memcpy(r->plan.accel_cache, r->place.accel_cache, sizeof r->plan.accel_cache);
+	code = set_plan(r, err);
+	if (!code && cli_option(c, "out"))
+		code = writeout_check(cli_option(c, "out"), err);
+	if (!code && !r->source.repo)
+		code = io_mkdirs(r->place.mirrors, 0700, err);
+	if (!code)
+		code = workplace_run_new(&r->place, &r->folder, err);
+	if (code)
+		return code;
+	if (snprintf(r->plan.dir, sizeof r->plan.dir, "%s/job", r->folder.folder) >= (int)sizeof r->plan.dir)
+		return err_set(err, ERR_LIMIT, "%s: the path is too long", r->folder.folder);
+	return mkdir(r->plan.dir, 0700) ? err_errno(err, errno, "cannot make %s", r->plan.dir) : 0;
+}
+
+static void say_what(struct run *r)
+{
+	struct out *o = &r->c->out;
+	if (!r->source.repo) {
+		out_note(o, OUT_DIM, "commit ");
+		out_note(o, OUT_PLAIN, "%s of %s\n", *r->plan.source.commit ? r->plan.source.commit : "the tip", r->plan.source.url);
+		return;
+	}
+	out_note(o, OUT_DIM, "commit ");
+	out_note(o, OUT_PLAIN, "%.12s  %s\n", r->source.commit.id, OUT_FOREIGN(r->source.commit.subject));
+	if (r->source.changes)
+		out_note(o, OUT_WARN, "note: %zu file%s of this checkout differ%s from the commit; what runs is the commit\n",
+			 r->source.changes, r->source.changes == 1 ? "" : "s", r->source.changes == 1 ? "s" : "");
+}
+
+static void open_log(struct run *r)
+{
+	char path[PATH_MAX + 8];
+	if (r->log_fd >= 0)
+		return;
+	snprintf(path, sizeof path, "%s/log", r->plan.dir);
+	r->log_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static void log_as_json(struct run *r, const uint8_t *bytes, size_t len)
+{
+	CLEANUP(buf_release) struct buf safe;
+	buf_init(&safe, 4 * (size_t)LOG_READ_SIZE);
+	sanitise_feed(&r->view.log_state, bytes, len, &safe);
+	CLEANUP(client_free_json) json_t *event = json_pack("{s:i,s:s,s:s}", "v", 1, "type", "output", "text", buf_cstr(&safe));
+	out_json(&r->c->out, event);
+}
+
+/* Shows what the log file has beyond what was shown. */
+static void follow_log(struct run *r)
+{
+	open_log(r);
+	CLEANUP(cleanup_free) uint8_t *chunk = r->log_fd >= 0 ? malloc(LOG_READ_SIZE) : NULL;
+	for (ssize_t got = 1; chunk && got > 0;) {
+		got = pread(r->log_fd, chunk, LOG_READ_SIZE, (off_t)r->log_at);
+		if (got <= 0)
+			break;
+		r->log_at += (uint64_t)got;
+		if (r->c->out.json)
+			log_as_json(r, chunk, (size_t)got);
+		else
+			view_log(&r->view, chunk, (size_t)got);
+	}
+}
+
+static int take_event(struct run *r, json_t *event, struct err *err)
+{
+	const char *type = json_string_value(json_object_get(event, "type"));
+	follow_log(r);
+	if (type && !strcmp(type, "report")) {
+		job_report_release(&r->report);
+		const int code = job_report_from_json(event, &r->report, err);
+		r->has_report = !code;
+		json_decref(r->report_json);
+		r->report_json = json_incref(event);
+		return code;
+	}
+	if (r->c->out.json && (!type || strcmp(type, "log")))
+		out_json(&r->c->out, event);
+	else
+		view_event(&r->view, event);
+	return 0;
+}
+
+static void cancel(struct run *r)
+{
+	view_pause(&r->view);
+	out_note(&r->c->out, OUT_WARN, r->is_cancelled ? "ending it at once\n" : "cancelling (once more to end it at once)\n");
+	r->is_cancelled = true;
+	launch_cancel(r->launch);
+}
+
+static int no_report(struct run *r, struct err *err)
+{
+	view_pause(&r->view);
+	if (r->is_cancelled) {
+		r->report.outcome = JOB_ABANDONED;
+		snprintf(r->report.reason, sizeof r->report.reason, "cancelled");
+		return 0;
+	}
+	err_set(err, ERR_BUG, "talkoo-runner ended without a report (%s)", launch_how_ended(r->launch));
+	const char *words = launch_last_words(r->launch);
+	if (*words)
+		return err_hint(err, "it said: %s", words);
+	return err_hint(err, "'talkoo doctor' may know what is wrong with this machine");
+}
+
+static int follow(struct run *r, struct err *err)
+{
+	for (;;) {
+		enum launch_what what;
+		CLEANUP(client_free_json) json_t *event = NULL;
+		int code = launch_next(r->launch, TICK_MS, &what, &event, err);
+		if (code)
+			return code;
+		switch (what) {
+		case LAUNCH_EVENT:
+			code = take_event(r, event, err);
+			if (code)
+				return code;
+			break;
+		case LAUNCH_TICK: follow_log(r); break;
+		case LAUNCH_SIGNAL: cancel(r); break;
+		case LAUNCH_END: follow_log(r); return r->has_report ? 0 : no_report(r, err);
+		}
+		if (ferror(r->c->out.answer) && !r->is_cancelled)
+			cancel(r); /* nobody reads on */
+		if (!r->c->out.json)
+			view_tick(&r->view);
+	}
+}
+
+/* Artifacts out, the folder kept: what a person asked for beside the outcome. */
+static int finish(struct run *r, struct err *err)
+{
+	const char *out = cli_option(r->c, "out");
+	struct out *o = &r->c->out;
+	int code = 0;
+	if (out && r->report.artifacts_len) {
+		code = writeout_run(r->plan.dir, &r->report, out, err);
+		if (!code && !o->json)
+			out_note(o, OUT_PLAIN, "%zu artifact%s in %s%s\n", r->report.artifacts_len, r->report.artifacts_len == 1 ? "" : "s",
+				 out, r->report.artifacts_partial ? " (partial: a step failed)" : "");
+	}
+	if (!code && cli_has(r->c, "keep"))
+		code = workplace_run_keep(&r->folder, err);
+	if (code)
+		return code;
+	if (cli_has(r->c, "keep") && !o->json)
+		out_note(o, OUT_PLAIN, "kept: %s/job (log, artifacts)\n", r->folder.folder);
+	else if (!out && r->report.artifacts_len && !o->json)
+		out_note(o, OUT_PLAIN, "%zu artifact%s not kept (--out DIR puts them there)\n", r->report.artifacts_len,
+			 r->report.artifacts_len == 1 ? " was" : "s were");
+	if (o->json && r->report_json) {
+		if (out)
+			json_object_set_new(r->report_json, "out", json_string(out));
+		if (cli_has(r->c, "keep"))
+			json_object_set_new(r->report_json, "kept", json_string(r->folder.folder));
+		out_json(o, r->report_json);
+	}
+	return 0;
+}
+
+int cmd_run(struct cli *c, struct err *err)
+{
+	CLEANUP(run_release) struct run r = {.c = c, .folder = {.lock_fd = -1}, .log_fd = -1};
+	int code = prepare(&r, err);
+	if (code)
+		return code;
+	say_what(&r);
+	view_init(&r.view, &c->out, !c->out.json);
+	code = launch_start(&r.plan, &r.launch, err);
+	if (!code)
+		code = follow(&r, err);
+	if (code)
+		return code;
+	view_summary(&r.view, &r.report);
+	code = finish(&r, err);
+	return code ? code : (int)exitcode_of_outcome(r.report.outcome, r.report.accel);
+}

@@ -1,0 +1,210 @@
+/* talkoo verify: exported results, checked here alone; the verdict for one project and commit among those trusted. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/cli/bundle.h"
+#include "node/cli/cmds.h"
+#include "node/cli/exitcode.h"
+#include "node/cli/nodecall.h"
+#include "node/cli/resolve.h"
+#include "node/cli/treeplan.h"
+#include "node/cli/trustfile.h"
+#include "node/cli/verdictview.h"
+#include "policy/verdict.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/hex.h"
+#include "proto/base/io.h"
+#include "proto/base/units.h"
+#include "proto/statement.h"
+
+struct verify {
+	struct trustfile trust;
+	char project[ID32_TEXT_MAX], commit[65];
+	char plan_sha256[65]; /* what discovery finds at the commit; "" when no checkout here can say */
+	uint64_t need;
+	struct verdict_result *votes; /* owned; texts are lent from trust and from names */
+	char (*names)[NODE_ID_TEXT_MAX]; /* of votes[i].node */
+	size_t len, cap, others; /* others: signed, but for something else */
+	char other_why[256];
+	json_t *shown; /* results[] */
+};
+
+static void verify_release(struct verify *v)
+{
+	trustfile_release(&v->trust);
+	free(v->votes);
+	free(v->names);
+	json_decref(v->shown);
+}
+
+static int ask_node(struct cli *c, struct trustfile *ret, struct err *err)
+{
+	CLEANUP(client_free_json) json_t *answer = NULL;
+	const int code = nodecall(c, json_pack("{s:s}", "op", "trust.list"), &answer, NULL);
+	if (!code)
+		return trustfile_from_json("trust list", answer, ret, err);
+	err_set(err, ERR_USAGE, "no trust set: whose results should count?");
+	return err_hint(err, "give --trust FILE ('talkoo trust list --json' of a node makes one), or start your node");
+}
+
+static int find_trust(struct cli *c, struct trustfile *ret, struct err *err)
+{
+	const char *file = cli_option(c, "trust");
+	CLEANUP(buf_release) struct buf text;
+	buf_init(&text, TRUSTFILE_BYTES_MAX);
+	if (!file)
+		return ask_node(c, ret, err);
+	const int code = io_read_file(file, &text, err);
+	if (code == ERR_NOT_FOUND)
+		return err ? (err->code = ERR_USAGE) : ERR_USAGE; /* CLI.md: no trust file: 2 */
+	return code ? code : trustfile_parse(file, buf_cstr(&text), text.len, ret, err);
+}
+
+/* For which project and commit; and its plan, where the checkout knows it. */
+static int find_subject(struct cli *c, struct verify *v, struct err *err)
+{
+	CLEANUP(gitrepo_close) struct gitrepo *repo = resolve_here();
+	CLEANUP(plan_found_release) struct plan_found plan = {0};
+	char project[LINK_TEXT_MAX];
+	const char *commit = cli_option(c, "commit");
+	int code = resolve_project(NULL, cli_option(c, "project"), RESOLVE_READ, project, err);
+	if (!code)
+		code = resolve_project_id(project, v->project, err);
+	if (!code && !commit && !repo) {
+		err_set(err, ERR_USAGE, "for which commit? This is no checkout");
+		code = err_hint(err, "add --commit with the full id");
+	}
+	if (!code)
+		code = resolve_commit(repo, commit ? commit : "HEAD", v->commit, err);
+	if (!code && !hex_is_digits(v->commit, 40, 40) && !hex_is_digits(v->commit, 64, 64)) {
+		err_set(err, ERR_USAGE, "--commit %s: a proof is for a whole commit id", v->commit);
+		code = err_hint(err, "give all 40 digits");
+	}
+	if (!code && repo && !treeplan_find(repo, v->commit, &plan, NULL))
+		memcpy(v->plan_sha256, plan.sha256, sizeof v->plan_sha256);
+	return code;
+}
+
+/* Why a statement does not answer for this project and commit; NULL when it does. */
+static const char *why_other(const struct verify *v, const struct bundle_signed *s, const struct statement *st)
+{
+	char id[ID32_TEXT_MAX];
+	if (!node_id_eq(&st->node, &s->key))
+		return "is signed by another node than it names";
+	if (strcmp(id32_format(id, &st->project), v->project))
+		return "is for another project";
+	if (strcmp(st->commit, v->commit))
+		return "is for another commit";
+	if (st->plan_origin == PLAN_INLINE)
+		return "ran commands of its announcer, not the commit's plan";
+	if (*v->plan_sha256 && strcmp(st->plan_sha256, v->plan_sha256))
+		return "ran another plan than the commit has";
+	return NULL;
+}
+
+static enum verdict_vote vote_of(const struct statement *st)
+{
+	if (st->outcome == JOB_PASSED)
+		return VOTE_PASSED;
+	if (st->outcome == JOB_FAILED)
+		return VOTE_FAILED;
+	return strcmp(st->accel, "kvm") ? VOTE_TIMEOUT_EMULATED : VOTE_TIMEOUT_KVM;
+}
+
+static int room(struct verify *v, struct err *err)
+{
+	if (v->len < v->cap)
+		return 0;
+	const size_t cap = v->cap ? 2 * v->cap : 16;
+	struct verdict_result *votes = reallocarray(v->votes, cap, sizeof *votes);
+	if (votes)
+		v->votes = votes;
+	char(*names)[NODE_ID_TEXT_MAX] = reallocarray(v->names, cap, sizeof *names);
+	if (names)
+		v->names = names;
+	if (!votes || !names)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	v->cap = cap;
+	return 0;
+}
+
+static void show(struct verify *v, const struct statement *st, const struct trustfile_entry *entry, const char *node)
+{
+	char finished[UNITS_TEXT_MAX];
+	json_t *result = statement_to_json(st);
+	if (!result)
+		return;
+	jset_text(result, "node", node);
+	json_object_set_new(result, "trusted", json_boolean(entry != NULL));
+	json_object_set_new(result, "operator", entry && *entry->operator_name ? json_string(entry->operator_name) : json_null());
+	if (!json_object_get(result, "outcome"))
+		jset_text(result, "outcome", job_outcome_name((enum job_outcome)st->outcome));
+	if (!json_object_get(result, "finished"))
+		jset_text(result, "finished", units_format_time(finished, st->finished_ms));
+	json_array_append_new(v->shown, result);
+}
+
+static int take(void *user, const struct bundle_signed *s, struct err *err)
+{
+	struct verify *v = user;
+	CLEANUP(statement_release) struct statement st = {0};
+	int code = statement_read(s->payload.data, s->payload.len, &st, err);
+	if (code)
+		return code;
+	const char *why = why_other(v, s, &st);
+	if (why) {
+		char node[NODE_ID_TEXT_MAX], shortened[16];
+		v->others++;
+		snprintf(v->other_why, sizeof v->other_why, "the signed result of %s %s", short_node(shortened, node_id_format(node, &s->key)), why);
+		return 0;
+	}
+	code = room(v, err);
+	if (code)
+		return code;
+	const struct trustfile_entry *entry = trustfile_find(&v->trust, &s->key);
+	node_id_format(v->names[v->len], &s->key);
+	v->votes[v->len] = (struct verdict_result){.vote = vote_of(&st),
+						   .trusted = entry != NULL,
+						   .operator_name = entry && *entry->operator_name ? entry->operator_name : NULL,
+						   .cell = ""};
+	show(v, &st, entry, v->names[v->len]);
+	v->len++;
+	return 0;
+}
+
+static int answer(struct cli *c, struct verify *v)
+{
+	static const char *const cells[] = {""};
+	struct verdict_answer verdict;
+	for (size_t i = 0; i < v->len; i++)
+		v->votes[i].node = v->names[i];
+	const struct verdict_input in = {
+		.results = v->votes, .results_len = v->len, .cells = cells, .cells_len = 1, .need = (unsigned)v->need};
+	verdict_decide(&in, &verdict);
+	const char *why = !v->len && v->others ? v->other_why : verdict.why;
+	CLEANUP(client_free_json)
+	json_t *object = json_pack("{s:i,s:b,s:s,s:s,s:s,s:I,s:I,s:s,s:I,s:O}", "v", 1, "ok", 1, "commit", v->commit, "project", v->project, "verdict",
+				   verdict_name(verdict.verdict), "need", (json_int_t)v->need, "have", (json_int_t)verdict.have, "why", why, "others",
+				   (json_int_t)v->others, "results", v->shown);
+	verdictview_print(&c->out, object);
+	if (v->others && v->len && !c->out.json)
+		out_note(&c->out, OUT_WARN, "note: %zu signed result%s not counted: %s\n", v->others, v->others == 1 ? " is" : "s are", v->other_why);
+	return verdict_exit_code(verdict.verdict);
+}
+
+int cmd_verify(struct cli *c, struct err *err)
+{
+	CLEANUP(verify_release) struct verify v = {.need = 1, .shown = json_array()};
+	CLEANUP(buf_release) struct buf text;
+	buf_init(&text, BUNDLE_FILE_MAX);
+	int code = cli_number(c, "need", 1, 1000, &v.need, err);
+	if (!code)
+		code = find_trust(c, &v.trust, err);
+	if (!code)
+		code = find_subject(c, &v, err);
+	if (!code)
+		code = io_read_file(cli_arg(c, 0), &text, err);
+	if (!code)
+		code = bundle_each(cli_arg(c, 0), buf_cstr(&text), text.len, take, &v, err);
+	return code ? code : answer(c, &v);
+}

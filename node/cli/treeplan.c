@@ -1,0 +1,55 @@
+#include "node/cli/treeplan.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "proto/base/io.h"
+
+struct tree {
+	struct gitrepo *repo;
+	const char *commit;
+};
+
+static int read_from_tree(void *context, const char *path, struct buf *ret, struct err *err)
+{
+	const struct tree *tree = context;
+	return gitrepo_read(tree->repo, tree->commit, path, ret, err);
+}
+
+static int read_from_folder(void *context, const char *path, struct buf *ret, struct err *err)
+{
+	const char *folder = context;
+	char whole[PATH_MAX];
+	struct stat st;
+	if (snprintf(whole, sizeof whole, "%s/%s", folder, path) >= (int)sizeof whole)
+		return err_set(err, ERR_LIMIT, "%s/%s: the path is too long", folder, path);
+	if (lstat(whole, &st))
+		return errno == ENOENT || errno == ENOTDIR ? err_set(err, ERR_NOT_FOUND, "%s: no such file", whole)
+							   : err_errno(err, errno, "cannot read %s", whole);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_INVALID, "%s is not a plain file", whole);
+	return io_read_file(whole, ret, err);
+}
+
+int treeplan_find(struct gitrepo *repo, const char *commit, struct plan_found *ret, struct err *err)
+{
+	struct tree tree = {repo, commit};
+	const int code = plan_discover(read_from_tree, &tree, ret, err);
+	if (code != ERR_NOT_FOUND)
+		return code;
+	err_set(err, ERR_USAGE, "%.12s has no plan: its tree has no %s", commit, PLAN_FILE);
+	return err_hint(err, "write one and commit it, or give the commands with --cmd 'make check'");
+}
+
+int treeplan_find_in_folder(const char *folder, struct plan_found *ret, struct err *err)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s", folder);
+	const int code = plan_discover(read_from_folder, path, ret, err);
+	if (code != ERR_NOT_FOUND)
+		return code;
+	err_set(err, ERR_USAGE, "no plan: there is no %s in %s", PLAN_FILE, folder);
+	return err_hint(err, "four lines are enough: 'image: mini', 'steps:', '  - name: test', '    run: make check'");
+}

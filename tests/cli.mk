@@ -1,0 +1,14 @@
+# tests of the command line
+UNIT_TESTS += test_cli test_cli_client test_cli_resolve test_cli_trust
+test_cli_SOURCES = tests/unit/test_cli.c tests/unit/tap.c tests/unit/tap.h
+test_cli_CFLAGS = $(libtalkoo_cli_la_CFLAGS)
+test_cli_LDADD = $(talkoo_LDADD)
+test_cli_client_SOURCES = tests/unit/test_cli_client.c tests/unit/tap.c tests/unit/tap.h
+test_cli_client_CFLAGS = $(libtalkoo_cli_la_CFLAGS)
+test_cli_client_LDADD = $(talkoo_LDADD)
+test_cli_resolve_SOURCES = tests/unit/test_cli_resolve.c tests/unit/tap.c tests/unit/tap.h
+test_cli_resolve_CFLAGS = $(libtalkoo_cli_la_CFLAGS)
+test_cli_resolve_LDADD = $(talkoo_LDADD)
+test_cli_trust_SOURCES = tests/unit/test_cli_trust.c tests/unit/tap.c tests/unit/tap.h
+test_cli_trust_CFLAGS = $(libtalkoo_cli_la_CFLAGS)
+test_cli_trust_LDADD = $(talkoo_LDADD)
