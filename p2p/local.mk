@@ -1,11 +1,19 @@
 noinst_LTLIBRARIES += libtalkoo-p2p.la
 
 libtalkoo_p2p_la_SOURCES = \
-	p2p/noise.c p2p/noise.h
-libtalkoo_p2p_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
-libtalkoo_p2p_la_LIBADD = libtalkoo-base.la $(SODIUM_LIBS)
+	p2p/hello.c \
+	p2p/noise.c p2p/noise.h \
+	p2p/recset.c p2p/recset.h \
+	p2p/session.c p2p/session.h
+libtalkoo_p2p_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
+libtalkoo_p2p_la_LIBADD = libtalkoo-proto.la libtalkoo-base.la $(SODIUM_LIBS)
 
 UNIT_TESTS += test_noise
 test_noise_SOURCES = tests/unit/test_noise.c tests/unit/tap.c tests/unit/tap.h
 test_noise_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
 test_noise_LDADD = libtalkoo-p2p.la $(JANSSON_LIBS)
+
+UNIT_TESTS += test_session
+test_session_SOURCES = tests/unit/test_session.c tests/unit/tap.c tests/unit/tap.h
+test_session_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
+test_session_LDADD = libtalkoo-p2p.la
