@@ -19,6 +19,8 @@ SH_LOG_DRIVER = $(TEST_LOG_DRIVER)
 SH_LOG_COMPILER = bash
 SELF_TESTS =
 VM_TESTS =
+# programs that they start
+VM_TARGETS =
 E2E_TESTS =
 # one real job, for contrib/check --quick
 QUICK_TESTS =
@@ -41,6 +43,7 @@ endif
 
 include tests/proto.mk
 include tests/stages.mk
+include tests/guest.mk
 include tests/node.mk
 include tests/plan.mk
 include tests/store.mk
@@ -62,7 +65,7 @@ test-image: all
 	test -e test-images/mini@1/manifest.json || \
 	TALKOO_LIBEXECDIR='$(abs_top_builddir)' TALKOO_DATADIR='$(abs_top_srcdir)/contrib' \
 	$(top_srcdir)/contrib/images/build.sh mini '$(abs_top_builddir)/test-images'
-check-vm: test-image
+check-vm: test-image $(VM_TARGETS)
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(VM_TESTS)' TEST_SUITE_LOG=test-suite-vm.log
 check-e2e: test-image
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(E2E_TESTS)' TEST_SUITE_LOG=test-suite-e2e.log
@@ -70,6 +73,6 @@ check-quick: test-image
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(QUICK_TESTS)' TEST_SUITE_LOG=test-suite-quick.log
 
 # benchmarks: built on demand, run by hand through tests/bench/*.sh
-EXTRA_PROGRAMS += $(BENCH_TARGETS)
+EXTRA_PROGRAMS += $(BENCH_TARGETS) $(VM_TARGETS)
 bench: all $(BENCH_TARGETS)
 .PHONY: test-image check-vm check-e2e check-quick bench

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,6 +314,9 @@ static int run_all(struct steps *s, bool *ret_all_passed, struct err *err)
 	if (s->signal_fd < 0 || !s->env)
 		return err_errno(err, errno, "preparing the steps");
 	write_oom_score("-1000");
+	/* before whatever the steps start, were it thousands; they themselves get the ordinary class back */
+	const struct sched_param priority = {.sched_priority = 1};
+	sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &priority);
 	s->has_pipefail = shell_has_pipefail(shell_path(s->plan));
 	s->next_stat_ms = system_now_ms() + STAT_EVERY_MS;
 	for (size_t i = 0; i < s->plan->steps_len; i++) {

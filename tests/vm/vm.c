@@ -47,51 +47,6 @@ void vm_result_release(struct vm_result *r)
 	buf_release(&r->artifacts);
 }
 
-void vm_tar_add(struct buf *tar, const char *path, char type, unsigned mode, const void *content, size_t len)
-{
-	char h[512] = "";
-	snprintf(h, 100, "%s", path);
-	snprintf(h + 100, 8, "%07o", mode);
-	memcpy(h + 108, "0000000\0000000000", 16);
-	snprintf(h + 124, 12, "%011zo", type == '0' ? len : (size_t)0);
-	memcpy(h + 136, "14750000000", 12);
-	memset(h + 148, ' ', 8);
-	h[156] = type;
-	if (type == '2')
-		snprintf(h + 157, 100, "%s", (const char *)content);
-	memcpy(h + 257, "ustar\00000", 8);
-	unsigned sum = 0;
-	for (int i = 0; i < 512; i++)
-		sum += (unsigned char)h[i];
-	snprintf(h + 148, 8, "%06o", sum);
-	buf_append(tar, h, sizeof h);
-	if (type != '0')
-		return;
-	buf_append(tar, content, len);
-	static const char zeros[512];
-	buf_append(tar, zeros, (512 - len % 512) % 512);
-}
-
-void vm_tar_end(struct buf *tar)
-{
-	static const char zeros[1024];
-	buf_append(tar, zeros, sizeof zeros);
-}
-
-const uint8_t *vm_tar_find(const struct buf *tar, const char *path, size_t *ret_len)
-{
-	for (size_t at = 0; at + 512 <= tar->len && tar->data[at];) {
-		const char *const h = (const char *)tar->data + at;
-		const size_t len = strtoul(h + 124, NULL, 8);
-		if (!strncmp(h, path, 100) && at + 512 + len <= tar->len) {
-			*ret_len = len;
-			return tar->data + at + 512;
-		}
-		at += 512 + (len + 511) / 512 * 512;
-	}
-	return NULL;
-}
-
 static void make_plan(const struct vm_spec *s, struct buf *tar)
 {
 	char text[256], name[64];

@@ -8,6 +8,7 @@
 
 #include "proto/base/buf.h"
 #include "runner/machine.h"
+#include "tests/vm/vm_tar.h"
 
 #define VM_STEPS_MAX 8
 
@@ -47,11 +48,5 @@ void vm_result_release(struct vm_result *r);
 struct vm_spec vm_spec_default(void);
 /* 0, or -1 with a line on stderr when the machine could not even be started. */
 int vm_run(const struct vm_spec *spec, struct vm_result *ret);
-
-/* Builds tars by hand. type '0' file, '2' link (content is its target), '5' folder. */
-void vm_tar_add(struct buf *tar, const char *path, char type, unsigned mode, const void *content, size_t len);
-void vm_tar_end(struct buf *tar);
-/* Content of a file of a tar (only short ustar names), or NULL; *ret_len its length. */
-const uint8_t *vm_tar_find(const struct buf *tar, const char *path, size_t *ret_len);
 
 #endif
