@@ -10,6 +10,7 @@
 
 #define SIGNATURES_MAX 16
 #define TYPE_MAX 128
+#define ENVELOPE_LEN_MAX (1u << 20)
 #define B64_STANDARD sodium_base64_VARIANT_ORIGINAL
 
 /* DSSE protocol.md "Signature Definition": PAE(type, body) */
@@ -129,6 +130,8 @@ int dsse_envelope_open(const char *text, size_t len, struct buf *ret_payload, st
 		       struct err *err)
 {
 	json_error_t why;
+	if (len > ENVELOPE_LEN_MAX)
+		return err_set(err, ERR_LIMIT, "envelope: %zu bytes; at most %u are read", len, ENVELOPE_LEN_MAX);
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
 	if (!root)
 		return err_set(err, ERR_INVALID, "envelope: not JSON: line %d: %s", why.line, why.text);

@@ -2,7 +2,7 @@
 #include "proto/dsse.h"
 #include "proto/statement.h"
 
-/* PROTOCOL "Validity of a result" */
+/* PROTOCOL 6.5 */
 static int check_agreement(const struct record *r, const struct result_body *body, const struct statement *s, struct err *err)
 {
 	const struct node_id *author = &record_get(r)->author;

@@ -7,8 +7,7 @@
 #include "proto/base/units.h"
 #include "proto/statement_names.h"
 
-#define LISTS_INLINE_MAX 8192 /* PROTOCOL "Index blob": steps and artifacts together, as compact JSON */
-#define PAYLOAD_MAX 16384
+#define LISTS_INLINE_MAX 8192 /* PROTOCOL 6.4: steps, artifacts and names of steps together, as compact JSON */
 
 const char *const statement_outcomes[4] = {NULL, "passed", "failed", "timeout"};
 const char *const statement_origins[4] = {NULL, "tree", "detected", "inline"};
@@ -45,7 +44,7 @@ static void put_text(json_t *object, const char *key, const char *text, bool *fa
 
 static void put_number(json_t *object, const char *key, uint64_t value, bool *failed)
 {
-	put(object, key, value > INT64_MAX ? NULL : json_integer((json_int_t)value), failed);
+	put(object, key, value > NUMBER_MAX ? NULL : json_integer((json_int_t)value), failed);
 }
 
 static void put_time(json_t *object, const char *key, uint64_t unix_ms, bool *failed)
@@ -199,20 +198,28 @@ static int dump(json_t *value, struct buf *ret, const char *what, struct err *er
 	return buf_check(ret, what, err);
 }
 
-/* The lists as the index blob has them; when they are small they stand in the statement and ret_index stays empty. */
+/* The predicate's own lists: names of steps. */
+static void put_tests(const struct statement *s, json_t *object, bool *failed)
+{
+	put(object, "passedTests", tests_array(s, true, failed), failed);
+	put(object, "warnedTests", json_array(), failed);
+	put(object, "failedTests", tests_array(s, false, failed), failed);
+}
+
+/* The lists as the index blob has them; when they, and the names of steps once more, are small, they stand in the statement
+ * and ret_index stays empty. */
 static int write_lists(const struct statement *s, json_t *own, json_t *predicate, struct buf *ret_index, struct err *err)
 {
 	bool failed = false;
-	json_t *lists = json_object();
+	json_t *lists = json_object(), *tests = json_object();
 	put(lists, "steps", steps_array(s, &failed), &failed);
 	put(lists, "artifacts", artifacts_array(s, &failed), &failed);
+	put_tests(s, tests, &failed);
 	char *text = failed ? NULL : json_dumps(lists, JSON_COMPACT);
 	int code = text ? 0 : err_set(err, ERR_INVALID, "statement: a step's or artifact's name is not UTF-8");
-	if (!code && strlen(text) <= LISTS_INLINE_MAX) {
-		json_object_update(own, lists);
-		put(predicate, "passedTests", tests_array(s, true, &failed), &failed);
-		put(predicate, "warnedTests", json_array(), &failed);
-		put(predicate, "failedTests", tests_array(s, false, &failed), &failed);
+	if (!code && strlen(text) + json_dumpb(tests, NULL, 0, JSON_COMPACT) <= LISTS_INLINE_MAX) {
+		if (json_object_update(own, lists) || json_object_update(predicate, tests))
+			failed = true;
 	} else if (!code) {
 		struct blob_digest digest;
 		buf_str(ret_index, text);
@@ -222,6 +229,7 @@ static int write_lists(const struct statement *s, json_t *own, json_t *predicate
 	}
 	free(text);
 	json_decref(lists);
+	json_decref(tests);
 	if (!code && failed)
 		code = err_set(err, ERR_NOMEM, "statement: out of memory");
 	return code;
@@ -244,8 +252,8 @@ int statement_write(const struct statement *s, struct buf *ret, struct buf *ret_
 	const size_t before = ret->len;
 	if (!code)
 		code = dump(root, ret, "statement", err);
-	if (!code && ret->len - before > PAYLOAD_MAX)
-		code = err_set(err, ERR_LIMIT, "statement: larger than %d bytes", PAYLOAD_MAX);
+	if (!code && ret->len - before > STATEMENT_LEN_MAX)
+		code = err_set(err, ERR_LIMIT, "statement: larger than %d bytes", STATEMENT_LEN_MAX);
 	json_decref(root);
 	return code;
 }

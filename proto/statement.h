@@ -9,6 +9,7 @@
 #include "proto/body.h"
 #include "proto/merkle.h"
 
+#define STATEMENT_LEN_MAX 16000 /* bytes of JSON: with its record around it a result stays below RECORD_RESULT_LEN_MAX */
 #define STATEMENT_STEPS_MAX 256
 #define STATEMENT_ARTIFACTS_MAX 10000
 
@@ -45,7 +46,7 @@ void statement_release(struct statement *s);
 /* Appends compact JSON, keys in a fixed order, to ret. Where steps and artifacts together pass 8 KiB they are left out,
  * their JSON is appended to ret_index and its digest named in the statement (ret_index stays empty otherwise). */
 int statement_write(const struct statement *s, struct buf *ret, struct buf *ret_index, struct err *err) MUST_CHECK;
-/* Strict about what is used (types, lengths, counts), ignores unknown fields. */
+/* Strict about what is used (types, lengths, counts, forms), ignores unknown fields. ret: statement_release() it. */
 int statement_read(const uint8_t *json, size_t len, struct statement *ret, struct err *err) MUST_CHECK;
 /* Adds the lists of an index blob (its digest is checked). */
 int statement_read_index(struct statement *s, const uint8_t *json, size_t len, struct err *err) MUST_CHECK;

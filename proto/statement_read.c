@@ -7,7 +7,7 @@
 #include "proto/statement.h"
 #include "proto/statement_names.h"
 
-#define JSON_LEN_MAX (8u << 20) /* an index of 10,000 artifacts stays far below */
+#define INDEX_LEN_MAX (16u << 20) /* 10,000 artifacts, each with a path of 1,023 bytes */
 
 /* A reader that fails once and stays failed; `what` names the field. */
 struct reader { bool failed; struct err *err; };
@@ -45,8 +45,8 @@ static void get_text(struct reader *r, const json_t *object, const char *key, ch
 static uint64_t get_number(struct reader *r, const json_t *object, const char *key)
 {
 	const json_t *value = get(r, object, key, JSON_INTEGER);
-	if (value && json_integer_value(value) < 0)
-		fail(r, key, "negative");
+	if (value && (json_integer_value(value) < 0 || (uint64_t)json_integer_value(value) > NUMBER_MAX))
+		fail(r, key, "negative, or past 2^53-1");
 	return value && !r->failed ? (uint64_t)json_integer_value(value) : 0;
 }
 
@@ -68,12 +68,24 @@ static uint64_t get_time(struct reader *r, const json_t *object, const char *key
 	return ms;
 }
 
+/* One text per value: two spellings of a commit or a digest would compare as different. */
+static bool is_lower_hex(const char *text, size_t len)
+{
+	return strlen(text) == len && strspn(text, "0123456789abcdef") == len;
+}
+
 static void get_hex(struct reader *r, const json_t *object, const char *key, uint8_t *out)
 {
 	char text[65];
 	get_text(r, object, key, text, sizeof text);
-	if (!r->failed && !hex_decode(out, 32, text))
-		fail(r, key, "not 64 hexadecimal digits");
+	if (!r->failed && !(is_lower_hex(text, 64) && hex_decode(out, 32, text)))
+		fail(r, key, "not 64 lower-case hexadecimal digits");
+}
+
+static void check(struct reader *r, const char *key, bool is_valid)
+{
+	if (!r->failed && !is_valid)
+		fail(r, key, "not of the form that it has in a job");
 }
 
 static void get_digest_text(struct reader *r, const json_t *object, const char *key, char out[65])
@@ -107,6 +119,8 @@ static void read_steps(struct reader *r, const json_t *array, struct statement *
 	if (json_array_size(array) > STATEMENT_STEPS_MAX)
 		fail(r, "steps", "too many");
 	s->steps = r->failed ? NULL : calloc(json_array_size(array) + 1, sizeof *s->steps);
+	if (!s->steps)
+		fail(r, "steps", "no memory for them");
 	for (size_t i = 0; s->steps && i < json_array_size(array) && !r->failed; i++) {
 		const json_t *one = json_array_get(array, i);
 		struct statement_step *step = &s->steps[s->steps_len++];
@@ -124,10 +138,13 @@ static void read_artifacts(struct reader *r, const json_t *array, struct stateme
 	if (json_array_size(array) > STATEMENT_ARTIFACTS_MAX)
 		fail(r, "artifacts", "too many");
 	s->artifacts = r->failed ? NULL : calloc(json_array_size(array) + 1, sizeof *s->artifacts);
+	if (!s->artifacts)
+		fail(r, "artifacts", "no memory for them");
 	for (size_t i = 0; s->artifacts && i < json_array_size(array) && !r->failed; i++) {
 		const json_t *one = json_array_get(array, i);
 		struct statement_artifact *artifact = &s->artifacts[s->artifacts_len++];
 		get_text(r, one, "path", artifact->path, sizeof artifact->path);
+		check(r, "path", tree_path_is_valid(artifact->path));
 		get_blob(r, one, &artifact->digest);
 	}
 }
@@ -154,11 +171,14 @@ static void read_how(struct reader *r, const json_t *own, struct statement *s)
 	const json_t *limits = get(r, own, "limits", JSON_OBJECT);
 	s->plan_origin = (enum plan_origin)get_word(r, plan, "origin", statement_origins);
 	get_text(r, plan, "path", s->plan_path, sizeof s->plan_path);
+	check(r, "path", tree_path_is_valid(s->plan_path) || (!s->plan_path[0] && s->plan_origin != PLAN_TREE));
 	get_digest_text(r, plan, "sha256", s->plan_sha256);
 	get_text(r, plan, "format", s->plan_format, sizeof s->plan_format);
 	get_text(r, image, "name", s->image_name, sizeof s->image_name);
+	check(r, "image", image_name_is_valid(s->image_name));
 	get_digest_text(r, image, "digest", s->image_digest);
 	get_text(r, own, "arch", s->arch, sizeof s->arch);
+	check(r, "arch", arch_name_is_valid(s->arch));
 	get_text(r, own, "accel", s->accel, sizeof s->accel);
 	get_text(r, own, "isolation", s->isolation, sizeof s->isolation);
 	get_text(r, own, "machine", s->machine, sizeof s->machine);
@@ -179,11 +199,14 @@ static void read_what(struct reader *r, const json_t *own, struct statement *s)
 	const json_t *log = get(r, own, "log", JSON_OBJECT);
 	get_text(r, own, "ref", s->ref, sizeof s->ref);
 	get_text(r, own, "refSeen", s->ref_seen, sizeof s->ref_seen);
+	check(r, "ref", ref_name_is_valid(s->ref));
+	check(r, "refSeen", !s->ref_seen[0] || ref_name_is_valid(s->ref_seen));
 	get_text(r, own, "cell", s->cell, sizeof s->cell);
 	s->outcome = (uint8_t)get_word(r, own, "outcome", statement_outcomes);
 	get_text(r, own, "reason", s->reason, sizeof s->reason);
 	s->started_ms = get_time(r, own, "started");
 	s->finished_ms = get_time(r, own, "finished");
+	check(r, "finished", s->finished_ms >= s->started_ms);
 	s->duration_ms = get_number(r, own, "durationMs");
 	get_blob(r, get(r, own, "source", JSON_OBJECT), &s->source);
 	get_blob(r, log, &s->log);
@@ -210,13 +233,15 @@ static void read_intoto(struct reader *r, const json_t *root, struct statement *
 	const json_t *subject = json_array_get(get(r, root, "subject", JSON_ARRAY), 0);
 	const json_t *digest = get(r, subject, "digest", JSON_OBJECT);
 	get_text(r, digest, "gitCommit", s->commit, sizeof s->commit);
-	if (!r->failed && !hex_is_digits(s->commit, 40, 64))
+	if (!r->failed && !is_lower_hex(s->commit, 40) && !is_lower_hex(s->commit, 64))
 		fail(r, "gitCommit", "not a full commit id");
 	uint8_t source[32];
 	get_hex(r, digest, "sha256", source);
 	const json_t *predicate = get(r, root, "predicate", JSON_OBJECT);
 	get_text(r, predicate, "result", text, sizeof text);
 	const json_t *own = get(r, predicate, "talkoo", JSON_OBJECT);
+	if (get_number(r, own, "v") != 1)
+		fail(r, "v", "not 1");
 	read_ids(r, own, s);
 	read_how(r, own, s);
 	read_what(r, own, s);
@@ -226,18 +251,18 @@ static void read_intoto(struct reader *r, const json_t *root, struct statement *
 		fail(r, "result", "does not follow from outcome and accelerator");
 }
 
-static json_t *load(const uint8_t *json, size_t len, struct err *err)
+static json_t *load(const uint8_t *json, size_t len, size_t max, struct err *err)
 {
 	json_error_t why;
-	json_t *root = len > JSON_LEN_MAX ? NULL : json_loadb((const char *)json, len, JSON_REJECT_DUPLICATES, &why);
+	json_t *root = len > max ? NULL : json_loadb((const char *)json, len, JSON_REJECT_DUPLICATES, &why);
 	if (!root)
-		(void)err_set(err, ERR_INVALID, "statement: not JSON: %s", len > JSON_LEN_MAX ? "too large" : why.text);
+		(void)err_set(err, ERR_INVALID, "statement: not JSON: %s", len > max ? "too large" : why.text);
 	return root;
 }
 
 int statement_read(const uint8_t *json, size_t len, struct statement *ret, struct err *err)
 {
-	json_t *root = load(json, len, err);
+	json_t *root = load(json, len, STATEMENT_LEN_MAX, err);
 	if (!root)
 		return ERR_INVALID;
 	struct statement s = {0};
@@ -259,7 +284,7 @@ int statement_read_index(struct statement *s, const uint8_t *json, size_t len, s
 	if (!s->has_index || s->steps || digest.size != s->index.size || memcmp(digest.sha256, s->index.sha256, 32) ||
 	    memcmp(digest.root, s->index.root, 32))
 		return err_set(err, ERR_INVALID, "statement: that is not the index it names");
-	json_t *root = load(json, len, err);
+	json_t *root = load(json, len, INDEX_LEN_MAX, err);
 	if (!root)
 		return ERR_INVALID;
 	struct reader r = {.err = err};

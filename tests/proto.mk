@@ -51,3 +51,15 @@ test_dsse_LDADD = libtalkoo-proto.la
 test_statement_SOURCES = tests/unit/test_statement.c tests/unit/tap.c tests/unit/tap.h
 test_statement_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
 test_statement_LDADD = libtalkoo-proto.la
+
+UNIT_TESTS += test_result
+test_result_SOURCES = tests/unit/test_result.c tests/unit/tap.c tests/unit/samples.c tests/unit/samples.h
+test_result_LDADD = libtalkoo-proto.la
+
+FUZZ_TARGETS += fuzz_dsse fuzz_statement
+fuzz_dsse_SOURCES = tests/fuzz/fuzz_dsse.c $(FUZZ_REPLAY)
+fuzz_dsse_LDADD = libtalkoo-proto.la
+fuzz_dsse_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+fuzz_statement_SOURCES = tests/fuzz/fuzz_statement.c $(FUZZ_REPLAY)
+fuzz_statement_LDADD = libtalkoo-proto.la $(JANSSON_LIBS)
+fuzz_statement_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)

@@ -6,6 +6,7 @@
 
 #include "proto/base/cleanup.h"
 #include "proto/base/hex.h"
+#include "proto/dsse.h"
 
 void sample_key_init(struct sample_key *k, uint8_t n)
 {
@@ -146,6 +147,79 @@ struct record *sample_error_record(const struct sample_key *author, const struct
 	digest_bytes("log\n", 4, &p.log);
 	CLEANUP(buf_release) struct buf body;
 	buf_init(&body, RECORD_RESULT_LEN_MAX);
+	result_body_encode(&p, &body);
+	return sample_record(RECORD_RESULT, author, NULL, NULL, 0, record_id(job), &body);
+}
+
+static void sample_lists(struct statement *s, uint8_t outcome)
+{
+	s->steps = calloc(2, sizeof *s->steps);
+	s->artifacts = calloc(1, sizeof *s->artifacts);
+	if (!s->steps || !s->artifacts)
+		abort();
+	s->steps_len = 2;
+	strcpy(s->steps[0].name, "build");
+	s->steps[0].duration_ms = 1200;
+	strcpy(s->steps[1].name, "test \"all\" \xc3\xa4");
+	s->steps[1].exit_code = outcome == OUTCOME_PASSED ? 0 : outcome == OUTCOME_FAILED ? 2 : -1;
+	s->steps[1].duration_ms = 3400;
+	s->artifacts_len = 1;
+	strcpy(s->artifacts[0].path, "out/report.txt");
+	digest_bytes("report\n", 7, &s->artifacts[0].digest);
+}
+
+void sample_statement(struct statement *s, const struct sample_key *author, const struct record *job, uint8_t outcome)
+{
+	memset(s, 0, sizeof *s);
+	s->node = author->id;
+	sample_project_id(&s->project);
+	s->job = *record_id(job);
+	strcpy(s->commit, SAMPLE_COMMIT);
+	strcpy(s->ref, "refs/heads/main");
+	strcpy(s->ref_seen, "refs/heads/main");
+	s->outcome = outcome;
+	strcpy(s->reason, outcome == OUTCOME_PASSED ? "" : "the step \"test\" did not pass");
+	s->plan_origin = PLAN_TREE;
+	strcpy(s->plan_path, ".talkoo.yml");
+	strcpy(s->plan_sha256, "97633f2f45ac15f7b2acdb3083feca4f3f7a7d0057f9711fa3a6833273f365d0");
+	strcpy(s->plan_format, "talkoo");
+	strcpy(s->image_name, "mini@1");
+	strcpy(s->image_digest, "6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d");
+	strcpy(s->arch, "x86_64");
+	strcpy(s->accel, "tcg");
+	strcpy(s->isolation, "userns,pidns,netns,seccomp");
+	strcpy(s->machine, "q35");
+	s->cpus = 2;
+	s->memory_bytes = UINT64_C(1) << 30;
+	s->disk_bytes = UINT64_C(4) << 30;
+	s->timeout_ms = 9000000;
+	s->log_bytes_max = 10 << 20;
+	s->artifact_bytes_max = 16 << 20;
+	s->artifact_count_max = 1000;
+	s->started_ms = SAMPLE_CREATED_MS + 5000;
+	s->finished_ms = s->started_ms + 6500;
+	s->duration_ms = 6500;
+	digest_bytes("source\n", 7, &s->source);
+	digest_bytes("log\n", 4, &s->log);
+	sample_lists(s, outcome);
+}
+
+struct record *sample_result_record(const struct sample_key *author, const struct record *job, const struct statement *s)
+{
+	CLEANUP(buf_release) struct buf text;
+	CLEANUP(buf_release) struct buf index;
+	CLEANUP(buf_release) struct buf body;
+	buf_init(&text, STATEMENT_LEN_MAX);
+	buf_init(&index, 1 << 24);
+	buf_init(&body, RECORD_RESULT_LEN_MAX);
+	struct result_body p = {.job = *record_id(job)};
+	struct err err = {0};
+	if (statement_write(s, &text, &index, &err) || dsse_sign(DSSE_INTOTO_TYPE, text.data, text.len, author->secret, p.signature, &err)) {
+		err_print(&err, stderr);
+		abort();
+	}
+	p.payload = text.data;
+	p.payload_len = text.len;
 	result_body_encode(&p, &body);
 	return sample_record(RECORD_RESULT, author, NULL, NULL, 0, record_id(job), &body);
 }

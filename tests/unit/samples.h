@@ -5,6 +5,7 @@
 
 #include "proto/body.h"
 #include "proto/record.h"
+#include "proto/statement.h"
 
 #define SAMPLE_NETWORK "main"
 #define SAMPLE_CREATED_MS UINT64_C(1790000000000)
@@ -29,5 +30,9 @@ struct record *sample_claim_record(const struct sample_key *author, const struct
 struct record *sample_cancel_record(const struct sample_key *author, const struct record *job);
 /* A result without a statement. */
 struct record *sample_error_record(const struct sample_key *author, const struct record *job, enum result_outcome outcome);
+/* A statement about the sample job: statement_release() it. outcome 1 to 3. */
+void sample_statement(struct statement *s, const struct sample_key *author, const struct record *job, uint8_t outcome);
+/* A result that carries it, signed by author whatever the statement says. */
+struct record *sample_result_record(const struct sample_key *author, const struct record *job, const struct statement *s);
 
 #endif

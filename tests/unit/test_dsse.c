@@ -73,6 +73,69 @@ static void test_published_envelope(void)
 	json_decref(root);
 }
 
+/* The published envelope's payload, signed by the same all-zero seed, gives the published signature; the Sigstore bundle
+ * holds the same envelope. */
+static void test_reproduced(void)
+{
+	const char *path = tap_vector_file("attestation/att.dsse.json");
+	if (!path)
+		return;
+	CLEANUP(buf_release) struct buf text, payload, ours;
+	buf_init(&text, 1 << 20);
+	buf_init(&payload, 1 << 20);
+	buf_init(&ours, 1 << 20);
+	uint8_t seed[32] = {0}, secret[64], published[64], signature[64];
+	struct node_id key, got;
+	crypto_sign_seed_keypair(key.b, secret, seed);
+	INTEQ(io_read_file(path, &text, NULL), 0);
+	INTEQ(dsse_envelope_open(buf_cstr(&text), text.len, &payload, &got, published, NULL), 0);
+	INTEQ(dsse_sign(DSSE_INTOTO_TYPE, payload.data, payload.len, secret, signature, NULL), 0);
+	MEMEQ(signature, published, 64);
+	INTEQ(dsse_envelope_write(DSSE_INTOTO_TYPE, payload.data, payload.len, &key, signature, &ours, NULL), 0);
+	json_t *theirs = json_loads(buf_cstr(&text), 0, NULL), *own = json_loads(buf_cstr(&ours), 0, NULL);
+	OK(json_equal(theirs, own), "our envelope is the published one");
+	json_decref(own);
+	path = tap_vector_file("attestation/att.sigstore.json");
+	json_t *bundle = path ? json_load_file(path, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	if (bundle) {
+		const json_t *inner = json_object_get(bundle, "dsseEnvelope");
+		STREQ(json_string_value(json_object_get(inner, "payload")), json_string_value(json_object_get(theirs, "payload")));
+		json_decref(bundle);
+	}
+	json_decref(theirs);
+}
+
+/* Spellings that the specification leaves open, and which signature counts. */
+static void test_spellings(void)
+{
+	uint8_t seed[32] = {9}, secret[64], signature[64];
+	struct node_id key, got;
+	crypto_sign_seed_keypair(key.b, secret, seed);
+	/* bytes whose base64 has + and / */
+	static const uint8_t payload[] = {0xfb, 0xff, 0xbf, 0xfe};
+	INTEQ(dsse_sign(DSSE_INTOTO_TYPE, payload, sizeof payload, secret, signature, NULL), 0);
+	static const int variants[] = {sodium_base64_VARIANT_ORIGINAL, sodium_base64_VARIANT_URLSAFE, sodium_base64_VARIANT_ORIGINAL_NO_PADDING,
+				       sodium_base64_VARIANT_URLSAFE_NO_PADDING};
+	char id[NODE_ID_TEXT_MAX], p[16], sig[96], text[1024], other[NODE_ID_TEXT_MAX];
+	const struct node_id nobody = {{1, 2, 3}};
+	node_id_format(id, &key);
+	node_id_format(other, &nobody);
+	for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
+		CLEANUP(buf_release) struct buf out;
+		buf_init(&out, 64);
+		sodium_bin2base64(p, sizeof p, payload, sizeof payload, variants[i]);
+		sodium_bin2base64(sig, sizeof sig, signature, 64, variants[i]);
+		snprintf(text, sizeof text, "{\"payloadType\":\"" DSSE_INTOTO_TYPE "\",\"payload\":\"%s\",\"later\":1,\"signatures\":[{\"sig\":\"%s\"},"
+			 "{\"keyid\":\"%s\",\"sig\":\"%s\"},{\"keyid\":\"%s\",\"sig\":\"%s\"}]}", p, sig, other, sig, id, sig);
+		OK(!open_text(text, strlen(text), &out, &got, NULL) && node_id_eq(&got, &key) && out.len == sizeof payload, "variant %zu", i);
+		MEMEQ(out.data, payload, sizeof payload);
+	}
+	CLEANUP(buf_release) struct buf out;
+	buf_init(&out, 64);
+	snprintf(text, sizeof text, "{\"payloadType\":\"" DSSE_INTOTO_TYPE "\",\"payload\":\"%s\",\"signatures\":[{\"keyid\":\"%s\",\"sig\":\"%s\"}]}", p, other, sig);
+	INTEQ(open_text(text, strlen(text), &out, &got, NULL), ERR_INVALID);
+}
+
 static void test_own_and_hostile(void)
 {
 	uint8_t seed[32] = {9}, secret[64], signature[64];
@@ -113,6 +176,8 @@ int main(void)
 		return 1;
 	test_pae_vectors();
 	test_published_envelope();
+	test_reproduced();
+	test_spellings();
 	test_own_and_hostile();
 	return tap_done();
 }

@@ -9,6 +9,8 @@
 
 #define HEX64 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
+#define HEX64_UPPER "00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF"
+
 static void fill(struct statement *s, size_t steps, size_t artifacts)
 {
 	memset(s, 0, sizeof *s);
@@ -100,7 +102,7 @@ static int read_json(const json_t *root)
 /* Every field that is used: without it, and with another type, the statement is refused. */
 static void test_each_field(json_t *root, json_t *object, const char *where)
 {
-	static const char *const unused[] = {"configuration", "passedTests", "warnedTests", "failedTests", "name", "v"};
+	static const char *const unused[] = {"configuration", "passedTests", "warnedTests", "failedTests", "name"};
 	json_t *copy = json_copy(object); /* object changes under way */
 	const char *key;
 	json_t *value;
@@ -140,6 +142,13 @@ static void test_hostile(void)
 		{"outcome", "\"error\""}, {"accel", "\"kvm-but-very-much-too-long\""}, {"node", "\"did:key:z6Mk\""}, {"job", "\"00\""},
 		{"started", "\"yesterday\""}, {"durationMs", "-1"}, {"limits", "{\"cpus\":4294967296}"}, {"steps", "[{\"name\":\"x\",\"exitCode\":256,\"durationMs\":0}]"},
 		{"artifacts", "[{}]"}, {"plan", "{\"origin\":\"guessed\"}"}, {"ref", "\"a\\u0000b\""}, {"log", "{\"sha256\":\"zz\"}"},
+		{"v", "2"}, {"v", "0"}, {"ref", "\"main\""}, {"refSeen", "\"refs/heads/../x\""}, {"arch", "\"X\""}, {"finished", "\"2023-01-01T00:00:00Z\""},
+		{"durationMs", "9007199254740992"}, {"durationMs", "1e3"}, {"job", "\"" HEX64_UPPER "\""},
+		{"image", "{\"name\":\"../x\",\"digest\":\"" HEX64 "\"}"},
+		{"plan", "{\"origin\":\"tree\",\"path\":\"\",\"sha256\":\"" HEX64 "\",\"format\":\"talkoo\"}"},
+		{"plan", "{\"origin\":\"tree\",\"path\":\"/etc/passwd\",\"sha256\":\"" HEX64 "\",\"format\":\"talkoo\"}"},
+		{"artifacts", "[{\"path\":\"../x\",\"size\":0,\"sha256\":\"" HEX64 "\",\"root\":\"" HEX64 "\"}]"},
+		{"artifacts", "[{\"path\":\"x\",\"size\":-1,\"sha256\":\"" HEX64 "\",\"root\":\"" HEX64 "\"}]"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		json_t *kept = json_incref(json_object_get(own, bad[i].key));
@@ -150,6 +159,15 @@ static void test_hostile(void)
 	json_object_set_new(own, "outcome", json_string("failed"));
 	OK(read_json(root) == ERR_INVALID, "the two words for the outcome must agree");
 	json_object_set_new(own, "outcome", json_string("passed"));
+	json_t *digest = json_object_get(json_array_get(json_object_get(root, "subject"), 0), "digest");
+	static const char *const commits[] = {"0123456789012345678901234567890123456", "01234567890123456789012345678901234567890", HEX64_UPPER,
+					      "012345678901234567890123456789012345678A", "", HEX64 "0"};
+	json_t *commit = json_incref(json_object_get(digest, "gitCommit"));
+	for (size_t i = 0; i < ARRAY_LEN(commits); i++) {
+		json_object_set_new(digest, "gitCommit", json_string(commits[i]));
+		OK(read_json(root) == ERR_INVALID, "refused commit: %s", commits[i]);
+	}
+	json_object_set_new(digest, "gitCommit", commit);
 	json_object_set_new(own, "laterField", json_integer(1));
 	INTEQ(read_json(root), 0);
 	json_decref(root);

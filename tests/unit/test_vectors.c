@@ -7,6 +7,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/hex.h"
 #include "proto/base/io.h"
+#include "proto/dsse.h"
 #include "tests/unit/samples.h"
 #include "tests/unit/tap.h"
 #include "tests/unit/vectors.h"
@@ -59,12 +60,40 @@ static void test_records(void)
 			continue;
 		MEMEQ(record_id(r)->b, id, 32);
 		STREQ(record_kind_name(record_get(r)->kind), kind);
+		struct result_body body;
+		struct statement s;
+		bool has_statement;
+		if (record_get(r)->kind == RECORD_RESULT && OK(!result_open(r, &body, &s, &has_statement, NULL), "and as a result"))
+			statement_release(&s);
 	}
 	json_array_foreach(json_object_get(file, "refused"), i, one) {
 		CLEANUP(record_unrefp) struct record *r = NULL;
 		const enum record_reject why = open_json(one, &r);
 		OK(!r, "refused: %s", json_string_value(json_object_get(one, "what")));
 		STREQ(record_reject_name(why), json_string_value(json_object_get(one, "why")));
+	}
+	json_decref(file);
+}
+
+static void test_statements(void)
+{
+	json_t *file = load("statements.json"), *one;
+	size_t i;
+	json_array_foreach(json_object_get(file, "statements"), i, one) {
+		const char *text = json_string_value(json_object_get(one, "envelope")), *index = json_string_value(json_object_get(one, "index"));
+		CLEANUP(buf_release) struct buf payload;
+		struct node_id key;
+		uint8_t signature[64];
+		struct statement s;
+		buf_init(&payload, STATEMENT_LEN_MAX);
+		INTEQ(dsse_envelope_open(text, strlen(text), &payload, &key, signature, NULL), 0);
+		STREQ(buf_cstr(&payload), json_string_value(json_object_get(one, "payload")));
+		if (!OK(!statement_read(payload.data, payload.len, &s, NULL) && node_id_eq(&s.node, &key), "statement %zu", i))
+			continue;
+		OK(s.has_index == (index != NULL), "index");
+		if (index)
+			OK(!statement_read_index(&s, (const uint8_t *)index, strlen(index), NULL) && s.artifacts_len == 48, "index reads");
+		statement_release(&s);
 	}
 	json_decref(file);
 }
@@ -76,5 +105,6 @@ int main(void)
 	for (unsigned i = 0; i < vector_files_len; i++)
 		test_same_text(&vector_files[i]);
 	test_records();
+	test_statements();
 	return tap_done();
 }

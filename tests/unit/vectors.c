@@ -6,6 +6,7 @@
 
 #include "proto/base/cleanup.h"
 #include "proto/base/hex.h"
+#include "proto/dsse.h"
 #include "proto/ed25519.h"
 #include "proto/mp.h"
 #include "tests/unit/samples.h"
@@ -242,7 +243,62 @@ static json_t *make_records(void)
 	add(list, record_json(sample_claim_record(&volunteer, job)));
 	add(list, record_json(sample_cancel_record(&volunteer, job)));
 	add(list, record_json(sample_error_record(&volunteer, job, OUTCOME_ERROR)));
+	struct statement s;
+	sample_statement(&s, &volunteer, job, OUTCOME_PASSED);
+	add(list, record_json(sample_result_record(&volunteer, job, &s)));
+	statement_release(&s);
 	return json_pack("{s:o, s:o}", "records", list, "refused", refused_records());
+}
+
+/* ---- statements ---- */
+
+/* Takes s. */
+static json_t *statement_vector(struct statement *s, const struct sample_key *author)
+{
+	CLEANUP(buf_release) struct buf text;
+	CLEANUP(buf_release) struct buf index;
+	CLEANUP(buf_release) struct buf envelope;
+	uint8_t signature[64];
+	buf_init(&text, STATEMENT_LEN_MAX);
+	buf_init(&index, 1 << 20);
+	buf_init(&envelope, 1 << 16);
+	if (statement_write(s, &text, &index, NULL) || dsse_sign(DSSE_INTOTO_TYPE, text.data, text.len, author->secret, signature, NULL) ||
+	    dsse_envelope_write(DSSE_INTOTO_TYPE, text.data, text.len, &author->id, signature, &envelope, NULL))
+		abort();
+	statement_release(s);
+	json_t *one = must(json_pack("{s:s, s:o, s:s}", "payload", buf_cstr(&text), "signature", hex_json(signature, 64), "envelope",
+				     buf_cstr(&envelope)));
+	if (index.len)
+		set(one, "index", json_string(buf_cstr(&index)));
+	return one;
+}
+
+static json_t *make_statements(void)
+{
+	struct sample_key volunteer;
+	struct statement s;
+	sample_key_init(&volunteer, 4);
+	CLEANUP(record_unrefp) struct record *job = sample_job_record();
+	json_t *list = must(json_array());
+	for (uint8_t outcome = OUTCOME_PASSED; outcome <= OUTCOME_TIMEOUT; outcome++) {
+		sample_statement(&s, &volunteer, job, outcome);
+		add(list, statement_vector(&s, &volunteer));
+	}
+	sample_statement(&s, &volunteer, job, OUTCOME_TIMEOUT);
+	strcpy(s.accel, "kvm");
+	add(list, statement_vector(&s, &volunteer));
+	sample_statement(&s, &volunteer, job, OUTCOME_PASSED);
+	s.artifacts_len = 0;
+	free(s.artifacts);
+	s.artifacts = must(calloc(48, sizeof *s.artifacts));
+	for (; s.artifacts_len < 48; s.artifacts_len++) {
+		char content[16];
+		const int len = snprintf(content, sizeof content, "%zu\n", s.artifacts_len);
+		snprintf(s.artifacts[s.artifacts_len].path, sizeof s.artifacts->path, "out/%zu", s.artifacts_len);
+		digest_bytes(content, (size_t)len, &s.artifacts[s.artifacts_len].digest);
+	}
+	add(list, statement_vector(&s, &volunteer));
+	return json_pack("{s:o}", "statements", list);
 }
 
 /* ---- URLs ---- */
@@ -267,7 +323,8 @@ static json_t *make_urls(void)
 }
 
 const struct vector_file vector_files[] = {
-	{"ids.json", make_ids}, {"merkle.json", make_merkle}, {"msgpack.json", make_msgpack}, {"records.json", make_records}, {"urls.json", make_urls},
+	{"ids.json", make_ids}, {"merkle.json", make_merkle}, {"msgpack.json", make_msgpack}, {"records.json", make_records},
+	{"statements.json", make_statements}, {"urls.json", make_urls},
 };
 const unsigned vector_files_len = ARRAY_LEN(vector_files);
 

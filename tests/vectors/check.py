@@ -141,6 +141,13 @@ def base58(data):
     return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
 
 
+def unbase58(text):
+    number = 0
+    for c in text:
+        number = number * 58 + ALPHABET.index(c)
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
 def node_id(key):
     return "did:key:z" + base58(b"\xed\x01" + key)
 
@@ -260,7 +267,7 @@ def check_record(one):
     ok(not openssl_verify(author, signed_bytes("other", data), signature), one["kind"] + ": not in another network")
     check_body(one["kind"], author, record_topic, key, depends, body)
     if one["kind"] == "result" and body[4] is not None:
-        check_statement_of(one["kind"], author, body)
+        check_statement_of(one["kind"], author, record_topic, body)
 
 
 def refusal(one):
@@ -298,12 +305,45 @@ def pae(payload_type, payload):
 INTOTO = "application/vnd.in-toto+json"
 
 
-def check_statement_of(what, author, body):
+def check_statement(what, payload):
+    """What holds within a statement; returns it."""
+    statement = json.loads(payload)
+    predicate = statement["predicate"]
+    own = predicate["talkoo"]
+    ok(statement["_type"] == "https://in-toto.io/Statement/v1" and
+       statement["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1", what + ": in-toto Statement v1, test result v0.1")
+    ok(json.dumps(statement, separators=(",", ":"), ensure_ascii=False).encode() == payload, what + ": compact JSON")
+    (subject,) = statement["subject"]
+    ok(subject["digest"]["sha256"] == own["source"]["sha256"] and subject["name"] == "talkoo:%s@%s" % (own["project"], own["ref"]) and
+       len(subject["digest"]["gitCommit"]) in (40, 64), what + ": subject")
+    word = {"passed": "PASSED", "failed": "FAILED", "timeout": "FAILED" if own["accel"] == "kvm" else "WARNED"}[own["outcome"]]
+    ok(predicate["result"] == word, what + ": result word")
+    if "index" not in own:
+        ok(predicate["passedTests"] == [s["name"] for s in own["steps"] if s["exitCode"] == 0] and
+           predicate["failedTests"] == [s["name"] for s in own["steps"] if s["exitCode"] != 0], what + ": names of steps")
+    return statement
+
+
+def check_statement_of(what, author, record_topic, body):
+    own = check_statement(what, body[4])["predicate"]["talkoo"]
     ok(body[1] is None and body[2] == "" and body[3] is None, what + ": nothing is said twice")
     ok(openssl_verify(author, pae(INTOTO, body[4]), body[5]), what + ": the statement's signature is the author's")
-    statement = json.loads(body[4])
-    ok(statement["_type"] == "https://in-toto.io/Statement/v1", what + ": an in-toto Statement v1")
-    ok(json.dumps(statement, separators=(",", ":"), ensure_ascii=False).encode() == body[4], what + ": compact JSON")
+    ok(own["node"] == node_id(author) and own["job"] == body[0].hex() and topic(bytes.fromhex(own["project"])) == record_topic,
+       what + ": author, job and project agree")
+
+
+def check_statements(vectors):
+    for number, one in enumerate(vectors["statements"]):
+        what = "statement %d" % number
+        own = check_statement(what, one["payload"].encode())["predicate"]["talkoo"]
+        envelope = json.loads(one["envelope"])
+        (signature,) = envelope["signatures"]
+        ok(envelope["payloadType"] == INTOTO and base64.b64decode(envelope["payload"]) == one["payload"].encode() and
+           signature["keyid"] == own["node"] and base64.b64decode(signature["sig"]).hex() == one["signature"], what + ": envelope")
+        key = unbase58(own["node"][len("did:key:z"):])[2:]
+        ok(openssl_verify(key, pae(INTOTO, one["payload"].encode()), bytes.fromhex(one["signature"])), what + ": signature")
+        if "index" in one:
+            ok(blob_digest(one["index"].encode()) == own["index"] and list(json.loads(one["index"])) == ["steps", "artifacts"], what + ": index")
 
 
 def check_urls(vectors):
@@ -317,7 +357,8 @@ def check_urls(vectors):
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "..", "..", "proto", "vectors")
-    for name, check in (("ids", check_ids), ("merkle", check_merkle), ("msgpack", check_msgpack), ("records", check_records), ("urls", check_urls)):
+    for name, check in (("ids", check_ids), ("merkle", check_merkle), ("msgpack", check_msgpack), ("records", check_records),
+                        ("statements", check_statements), ("urls", check_urls)):
         with open(os.path.join(folder, name + ".json"), encoding="utf-8") as f:
             check(json.load(f))
     print("1..%d" % count)
