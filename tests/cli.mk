@@ -12,3 +12,7 @@ test_cli_resolve_LDADD = $(talkoo_LDADD)
 test_cli_trust_SOURCES = tests/unit/test_cli_trust.c tests/unit/tap.c tests/unit/tap.h
 test_cli_trust_CFLAGS = $(libtalkoo_cli_la_CFLAGS)
 test_cli_trust_LDADD = $(talkoo_LDADD)
+
+E2E_TESTS += tests/e2e/test_run.sh
+EXTRA_DIST += tests/e2e/lib.sh
+CLEANFILES += e2e.lock

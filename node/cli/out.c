@@ -54,6 +54,7 @@ static void put_styled(FILE *f, bool colour, enum out_style style, const char *t
 		fputc('\n', f);
 }
 
+__attribute__((format(printf, 4, 0)))
 static void put_va(FILE *f, bool colour, enum out_style style, const char *fmt, va_list ap)
 {
 	char *text = NULL;

@@ -1,9 +1,11 @@
 #include "node/cli/writeout.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,16 +31,28 @@ void writeout_close(struct writeout **w)
 	*w = NULL;
 }
 
+static bool is_empty(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	size_t names = 0;
+	while (dir && names <= 2 && readdir(dir))
+		names++;
+	if (dir)
+		closedir(dir);
+	return names <= 2; /* "." and ".." */
+}
+
 int writeout_check(const char *folder, struct err *err)
 {
-	const int code = io_mkdirs(folder, 0755, err);
-	if (code)
-		return code;
-	if (access(folder, W_OK | X_OK)) {
-		err_errno(err, errno, "cannot write to %s", folder);
-		return err_hint(err, "name another folder");
-	}
-	return 0;
+	const char *why = NULL;
+	if (io_mkdirs(folder, 0755, NULL) || access(folder, W_OK | X_OK))
+		why = strerror(errno);
+	else if (!is_empty(folder))
+		why = "it is not empty, and nothing is replaced";
+	if (!why)
+		return 0;
+	err_set(err, ERR_USAGE, "cannot write to the folder %s: %s", folder, why);
+	return err_hint(err, "name a new one");
 }
 
 int writeout_open(const char *folder, struct writeout **ret, struct err *err)

@@ -8,7 +8,7 @@
 #include "proto/base/err.h"
 #include "runner/job.h"
 
-/* Whether the folder can be written to: made if absent. ERR_USAGE says what is in the way. */
+/* Whether the folder can be written to: made if absent, and empty. ERR_USAGE says what is in the way. */
 int writeout_check(const char *folder, struct err *err) MUST_CHECK;
 /* Copies a report's artifacts from DIR/artifacts. */
 int writeout_run(const char *dir, const struct job_report *report, const char *folder, struct err *err) MUST_CHECK;

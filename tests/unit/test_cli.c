@@ -152,8 +152,7 @@ static void test_table(void)
 				OK(o->help && *o->help, "%s --%s has help", c->name, o->name);
 			}
 			OK(c->run && c->summary && strlen(c->summary) < 90 && options <= 16, "%s is whole", c->name);
-			OK(c->examples && c->examples[0] && !strncmp(c->examples[0], "talkoo ", 7) + strstr(c->examples[0], "$(talkoo")  != 0,
-			   "%s has an example", c->name);
+			OK(c->examples && c->examples[0] && !strncmp(c->examples[0], "talkoo ", 7), "%s has an example", c->name);
 			OK(!*c->args == !c->args_max, "%s says its arguments", c->name);
 		}
 	OK(commands > 40, "%zu commands", commands);
