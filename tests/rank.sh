@@ -45,10 +45,10 @@ pure='proto policy runner/plan'
 impure='runner/plan/lint.c runner/plan/shell_check.c'
 system='unistd.h fcntl.h poll.h time.h pthread.h dirent.h signal.h spawn.h sys/socket.h sys/stat.h sys/mman.h sys/wait.h'
 
-# faults rank|uv|library|pure: what breaks that rule, "file:line: why".
+# What breaks a rule, "RULE file:line: why".
 faults() {
-	printf '%s\n' "$includes" | awk -v rooms="$rooms" -v libraries="$libraries" -v pure="$pure" -v impure="$impure" -v systems="$system" \
-		-v what="$1" '
+	c_files | xargs grep -nH '^[ 	]*#[ 	]*include' |
+		awk -v rooms="$rooms" -v libraries="$libraries" -v pure="$pure" -v impure="$impure" -v systems="$system" '
 	function room_of(path) {
 		sub(/\/[^\/]*$/, "", path)
 		return path
@@ -82,32 +82,35 @@ faults() {
 		at = file ":" place[2] ": "
 		if (match($0, /"[^"]*"/)) {
 			header = substr($0, RSTART + 1, RLENGTH - 2)
-			if (what != "rank" || header == "config.h")
+			if (header == "config.h")
 				next
 			target = room_of(header)
 			if (!(room in may))
-				print at "the folder " room " has no rank: give it a line in tests/rank.sh"
+				print "rank " at "the folder " room " has no rank: give it a line in tests/rank.sh"
 			else if (header !~ /\//)
-				print at "include " header " by its path from the top"
+				print "rank " at "include " header " by its path from the top"
 			else if (target != room && may[room] != "*" && !has(may[room], target) && !has(may[room], header))
-				print at room " must not include " header
+				print "rank " at room " must not include " header
 		} else if (match($0, /<[^>]*>/)) {
 			header = substr($0, RSTART + 1, RLENGTH - 2)
-			if (what == "uv" && header == "uv.h" && file !~ /_uv\.c$/)
-				print at "only *_uv.c files include <uv.h>"
-			if (what == "pure" && has(pure, room) && !has(impure, file) && matches(header, systems))
-				print at room " is pure: no <" header ">"
-			if (what == "library" && room !~ /^tests/)
+			if (header == "uv.h" && file !~ /_uv\.c$/)
+				print "uv " at "only *_uv.c files include <uv.h>"
+			if (has(pure, room) && !has(impure, file) && matches(header, systems))
+				print "pure " at room " is pure: no <" header ">"
+			if (room !~ /^tests/)
 				for (name in library)
 					if (matches(header, name) && !has(library[name], room))
-						print at room " must not include <" header ">"
+						print "library " at room " must not include <" header ">"
 		}
 	}'
 }
 
-includes=$(c_files | xargs grep -nH '^[ 	]*#[ 	]*include')
-verdict "folders include by rank" "$(faults rank)"
-verdict "libuv stays in *_uv.c" "$(faults uv)"
-verdict "each library has its folders" "$(faults library)"
-verdict "pure folders stay pure" "$(faults pure)"
+found=$(faults)
+of() {
+	printf '%s\n' "$found" | sed -n "s/^$1 //p"
+}
+verdict "folders include by rank" "$(of rank)"
+verdict "libuv stays in *_uv.c" "$(of uv)"
+verdict "each library has its folders" "$(of library)"
+verdict "pure folders stay pure" "$(of pure)"
 done_checks

@@ -14,28 +14,33 @@ texts() {
 	} | grep -v '^\./m4/\|^m4/l'
 }
 
-# grep_all PATTERN: "file:line: text" wherever it stands.
-grep_all() {
-	texts | xargs grep -nH -e "$1" /dev/null
+# What is wrong with the texts, "RULE file:line: text".
+# shellcheck disable=SC2016 # $0 is awk's
+faults() {
+	printf '%s\n' "$texts" | xargs awk '
+	function fault(rule) {
+		print rule " " FILENAME ":" FNR ": " $0
+	}
+	/[ \t]$/ { fault("space") }
+	/^[<=>|][<=>|][<=>|][<=>|][<=>|][<=>|][<=>|]( |$)/ { fault("conflict") }
+	/\r/ { fault("return") }
+	/(TO''DO|FIX''ME|XX''X)([ :]|$)/ { fault("note") }
+	FNR == 601 && FILENAME ~ /\.[ch]$/ { print "long " FILENAME ": more than 600 lines" }'
+	# the last byte of each file behind a line with its name: another byte than a newline fills a line of its own
+	printf '%s\n' "$texts" | xargs tail -v -c 1 | awk '
+	/^==> .* <==$/ { file = substr($0, 5, length($0) - 8); next }
+	NF { print "end " file ": the last line has no end" }'
 }
 
-no_newline() {
-	texts | while IFS= read -r f; do
-		[ -s "$f" ] && [ -n "$(tail -c 1 "$f")" ] && echo "$f: the last line has no end"
-	done
+texts=$(texts)
+found=$(faults)
+of() {
+	printf '%s\n' "$found" | sed -n "s/^$1 //p"
 }
-
-too_long() {
-	# shellcheck disable=SC2046 # file names of ours: no spaces
-	wc -l $(c_files) | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines, at most 600" }'
-}
-
-carriage_return=$(printf '\r')
-mark='[<>=|]'
-verdict "no trailing white space" "$(grep_all '[ 	]$')"
-verdict "no conflict marks" "$(grep_all "^$mark\\{7\\}\\( \\|\$\\)")"
-verdict "no carriage returns" "$(grep_all "$carriage_return")"
-verdict "no notes to oneself" "$(grep_all '\(TO''DO\|FIX''ME\|XX''X\)\( \|:\|$\)')"
-verdict "files end with a newline" "$(no_newline)"
-verdict "no source of more than 600 lines" "$(too_long)"
+verdict "no trailing white space" "$(of space)"
+verdict "no conflict marks" "$(of conflict)"
+verdict "no carriage returns" "$(of return)"
+verdict "no notes to oneself" "$(of note)"
+verdict "files end with a newline" "$(of end)"
+verdict "no source of more than 600 lines" "$(of long)"
 done_checks
