@@ -169,7 +169,8 @@ ok $? "and holds nothing unfinished"
 
 # a hanging stage dies by SIGTERM: nothing is blocked or caught
 fresh
-"$tool" fetch "$m" "$(liar silent)" refs/heads/main "$c3" loopback idle_ms=600000 >"$dir/out" &
+silent=$(liar silent) # here: the background shell's first child must be the stage
+"$tool" fetch "$m" "$silent" refs/heads/main "$c3" loopback idle_ms=600000 >"$dir/out" &
 hanging=$!
 for ((i = 0; i < 100; i++)); do
 	stage=$(pgrep -P $hanging) && break
