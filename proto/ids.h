@@ -1,5 +1,5 @@
-/* Identifiers as values and as text: node ids, record ids, project ids, links, topics. (ARCHITECTURE 4.)
- * Texts that people exchange (addresses, links) are in link.c, the rest in ids.c. PROTOCOL 2.
+/* Identifiers as values and as text: node ids, record ids, project ids, links, topics. PROTOCOL 2.
+ * Texts that people exchange (addresses, links) are in link.c, the rest in ids.c.
  * Pure. Needs: base, libsodium. sodium_init() has been called. Parsers leave ret untouched on failure. */
 #ifndef TALKOO_PROTO_IDS_H
 #define TALKOO_PROTO_IDS_H

@@ -1,4 +1,7 @@
 /* A result record as one verified value. */
+#include <string.h>
+
+#include "proto/base/cleanup.h"
 #include "proto/dsse.h"
 #include "proto/statement.h"
 
@@ -39,5 +42,34 @@ int result_open(const struct record *r, struct result_body *ret_body, struct sta
 	*ret_body = body;
 	*ret_statement = s;
 	*ret_has_statement = body.payload != NULL;
+	return 0;
+}
+
+/* NAME@VERSION asks for just that, NAME for any version of it. */
+static bool image_satisfies(const char *got, const char *asked)
+{
+	const size_t len = strlen(asked);
+	return !len || !strcmp(got, asked) || (!strchr(asked, '@') && !strncmp(got, asked, len) && got[len] == '@');
+}
+
+/* PROTOCOL 6.5 (3) */
+int statement_check_job(const struct statement *s, const struct id32 *job_id, const struct job_body *job, struct err *err)
+{
+	const struct { const char *name; bool is_same; } rules[] = {
+		{"job", id32_eq(&s->job, job_id)},
+		{"project", id32_eq(&s->project, &job->project)},
+		{"commit", !strcmp(s->commit, job->commit)},
+		{"ref", !strcmp(s->ref, job->ref)},
+		{"cell", !strcmp(s->cell, job->cell)},
+		{"arch", !strcmp(s->arch, job->arch)},
+		{"plan's origin", s->plan_origin == job->plan_origin},
+		{"plan's path", !strcmp(s->plan_path, job->plan_path)},
+		{"plan's sha256", !strcmp(s->plan_sha256, job->plan_sha256)},
+		{"image", image_satisfies(s->image_name, job->image)},
+		{"image's digest", !job->image_digest[0] || !strcmp(s->image_digest, job->image_digest)},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+		if (!rules[i].is_same)
+			return err_set(err, ERR_INVALID, "result: the statement's %s is not the job's", rules[i].name);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* The in-toto Statement v1 with the test-result v0.1 predicate that a result carries, as a value and as JSON.
- * Everything shown about a result is read from here. Pure. (ARCHITECTURE 4, PROTOCOL.md.) */
+ * Everything shown about a result is read from here. Pure. PROTOCOL 6.3. */
 #ifndef TALKOO_PROTO_STATEMENT_H
 #define TALKOO_PROTO_STATEMENT_H
 
@@ -55,6 +55,10 @@ int statement_read_index(struct statement *s, const uint8_t *json, size_t len, s
  * statement's node; the job). *ret_has_statement false for error, abandoned, refused. */
 int result_open(const struct record *r, struct result_body *ret_body, struct statement *ret_statement, bool *ret_has_statement,
 		struct err *err) MUST_CHECK;
+
+/* Whether a statement is about this very job: id, project, commit, ref, cell, architecture, plan and (as far as the job says
+ * them) image. PROTOCOL 6.5. ERR_INVALID names what differs. Whoever knows the job calls it before the result counts. */
+int statement_check_job(const struct statement *s, const struct id32 *job_id, const struct job_body *job, struct err *err) MUST_CHECK;
 
 /* The object for `results --json`'s statement-born fields (new reference). */
 json_t *statement_to_json(const struct statement *s);

@@ -146,6 +146,42 @@ static void test_sizes(void)
 	statement_release(&s);
 }
 
+static void test_job_agreement(void)
+{
+	struct statement s;
+	struct job_body body;
+	struct err err = {0};
+	sample_statement(&s, &volunteer, job, OUTCOME_PASSED);
+	sample_job(&body);
+	INTEQ(statement_check_job(&s, record_id(job), &body, &err), 0);
+#define DIFFERS(field, ...)                                                                                            \
+	do {                                                                                                           \
+		struct statement t = s;                                                                                \
+		struct job_body b = body;                                                                              \
+		struct id32 id = *record_id(job);                                                                      \
+		__VA_ARGS__;                                                                                           \
+		(void)id;                                                                                              \
+		OK(statement_check_job(&t, &id, &b, &err) == ERR_INVALID && strstr(err.what, field " is not"), "%s", err.what); \
+	} while (0)
+	DIFFERS("job", id.b[0] ^= 1);
+	DIFFERS("project", t.project.b[0] ^= 1);
+	DIFFERS("commit", t.commit[0] = 'f');
+	DIFFERS("ref", strcpy(t.ref, "refs/heads/other"));
+	DIFFERS("cell", strcpy(b.cell, "x"));
+	DIFFERS("arch", strcpy(t.arch, "aarch64"));
+	DIFFERS("plan's origin", t.plan_origin = PLAN_INLINE);
+	DIFFERS("plan's path", strcpy(t.plan_path, "Makefile"));
+	DIFFERS("plan's sha256", t.plan_sha256[0] = 'f');
+	DIFFERS("image", strcpy(t.image_name, "mini@2"));
+	DIFFERS("image", strcpy(b.image, "min"));
+	DIFFERS("image's digest", strcpy(b.image_digest, b.plan_sha256));
+	strcpy(body.image, "mini");
+	INTEQ(statement_check_job(&s, record_id(job), &body, NULL), 0);
+	body.image[0] = 0;
+	INTEQ(statement_check_job(&s, record_id(job), &body, NULL), 0);
+	statement_release(&s);
+}
+
 int main(void)
 {
 	sample_key_init(&volunteer, 4);
@@ -155,6 +191,7 @@ int main(void)
 	test_copied();
 	test_flipped();
 	test_sizes();
+	test_job_agreement();
 	record_unref(job);
 	return tap_done();
 }

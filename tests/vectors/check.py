@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks proto/vectors without any of the project's code: its own msgpack, base58, hashes from hashlib, Ed25519 by
-`openssl pkeyutl`. Written from proto/PROTOCOL.md alone, so that it also shows that the text suffices.
+`openssl pkeyutl`. It follows proto/PROTOCOL.md and quotes its sections.
 
 usage: check.py [FOLDER]    prints TAP; FOLDER: proto/vectors of the sources
 """
