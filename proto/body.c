@@ -571,7 +571,7 @@ int result_body_decode(const struct record *r, struct result_body *ret, struct e
 		if (!p.payload_len)
 			mp_cursor_fail(&c, "payload", "is empty");
 	} else if (!mp_take_nil(&c)) {
-		mp_cursor_fail(&c, "signature", "stands without a payload");
+		mp_cursor_fail(&c, "signature", "is missing, or stands without a payload");
 	}
 	result_agree(&c, &p);
 	require_depends(&c, r, &p.job);

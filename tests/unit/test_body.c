@@ -251,6 +251,80 @@ static void test_result_refused(void)
 	RESULT_CASE("log: size is too large", p.outcome = OUTCOME_ERROR; p.has_log = true; p.log.size = NUMBER_MAX + 1);
 }
 
+/* ---- evolution: PROTOCOL 9 ---- */
+
+/* Writes a value again; at depth 0 of an array that stands for a structure `extra` elements are put behind. grow: the index, in
+ * the body, of the nested structure that grows instead of the body itself; -1 the body. */
+static void put_value(struct buf *b, const msgpack_object *o, int grow, int extra, bool is_body)
+{
+	if (o->type == MSGPACK_OBJECT_NIL)
+		mp_put_nil(b);
+	else if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+		mp_put_uint(b, o->via.u64);
+	else if (o->type == MSGPACK_OBJECT_BIN)
+		mp_put_bin(b, o->via.bin.ptr, o->via.bin.size);
+	else if (o->type == MSGPACK_OBJECT_STR) {
+		char text[RECORD_LEN_MAX] = "";
+		memcpy(text, o->via.str.ptr, o->via.str.size);
+		mp_put_str(b, text);
+	} else {
+		const uint32_t len = o->via.array.size;
+		const bool grows = is_body ? grow < 0 : grow == 0;
+		const uint32_t written = grows && extra < 0 ? len - 1 : len;
+		mp_put_array(b, written + (grows && extra > 0 ? (uint32_t)extra : 0));
+		for (uint32_t i = 0; i < written; i++)
+			put_value(b, &o->via.array.ptr[i], is_body && (int)i == grow ? 0 : 1, extra, false);
+		for (int i = 0; grows && i < extra; i++) {
+			if (i == 1) {
+				mp_put_array(b, 1);
+				mp_put_str(b, "of a later version");
+			} else {
+				mp_put_bool(b, true);
+			}
+		}
+	}
+}
+
+/* The sample's body with `extra` elements more (or the last one less) in one place, in the sample's own envelope. */
+static int decode_grown(const struct record *sample, int grow, int extra, struct err *err)
+{
+	static const struct mp_limits limits = {RECORD_RESULT_LEN_MAX, RECORD_DEPTH_MAX, RECORD_ITEMS_MAX};
+	const struct record_fields *f = record_get(sample);
+	CLEANUP(mp_doc_release) struct mp_doc doc = {0};
+	CLEANUP(buf_release) struct buf b;
+	buf_init(&b, RECORD_LEN_MAX);
+	if (mp_doc_open(f->body, f->body_len, &limits, &doc, NULL))
+		abort();
+	put_value(&b, &doc.root, grow, extra, true);
+	CLEANUP(record_unrefp) struct record *r =
+		sample_record(f->kind, &key1, &f->topic, f->key, f->key_len, f->depends_len ? &f->depends[0] : NULL, &b);
+	return decode(r, err);
+}
+
+static void test_evolution(void)
+{
+	CLEANUP(record_unrefp) struct record *job = sample_job_record();
+	CLEANUP(record_unrefp) struct record *project = sample_project_record();
+	CLEANUP(record_unrefp) struct record *claim = sample_claim_record(&key1, job);
+	CLEANUP(record_unrefp) struct record *cancel = sample_cancel_record(&key1, job);
+	CLEANUP(record_unrefp) struct record *result = sample_error_record(&key1, job, OUTCOME_ERROR);
+	/* the body, and the index of each structure within it */
+	const struct { const struct record *r; int places[4]; int len; } cases[] = {
+		{job, {-1, 5, 6, 11}, 4}, {project, {-1}, 1}, {claim, {-1}, 1}, {cancel, {-1}, 1}, {result, {-1, 3}, 2},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		for (int j = 0; j < cases[i].len; j++) {
+			const char *kind = record_kind_name(record_get(cases[i].r)->kind);
+			const int place = cases[i].places[j];
+			struct err err = {0};
+			OK(!decode_grown(cases[i].r, place, 0, &err), "%s[%d] as it is %s", kind, place, err.what);
+			OK(!decode_grown(cases[i].r, place, 1, &err), "%s[%d] with an element more %s", kind, place, err.what);
+			OK(!decode_grown(cases[i].r, place, 3, &err), "%s[%d] with three more %s", kind, place, err.what);
+			OK(decode_grown(cases[i].r, place, -1, &err) == ERR_INVALID, "%s[%d] with one less: %s", kind, place, err.what);
+		}
+	}
+}
+
 int main(void)
 {
 	sample_key_init(&key1, 1);
@@ -265,5 +339,6 @@ int main(void)
 	test_project_refused();
 	test_claim_refused();
 	test_result_refused();
+	test_evolution();
 	return tap_done();
 }
