@@ -43,8 +43,9 @@ struct statement {
 };
 
 void statement_release(struct statement *s);
-/* Appends compact JSON, keys in a fixed order, to ret. Where steps and artifacts together pass 8 KiB they are left out,
- * their JSON is appended to ret_index and its digest named in the statement (ret_index stays empty otherwise). */
+/* Appends compact JSON, keys in a fixed order, to ret. Where steps, artifacts and the names of steps together pass 8 KiB
+ * they are left out, the JSON of the first two is appended to ret_index and its digest named in the statement (ret_index stays
+ * empty otherwise). ERR_INVALID for what is no UTF-8 or out of range. That the reader takes it is the caller's to prove. */
 int statement_write(const struct statement *s, struct buf *ret, struct buf *ret_index, struct err *err) MUST_CHECK;
 /* Strict about what is used (types, lengths, counts, forms), ignores unknown fields. ret: statement_release() it. */
 int statement_read(const uint8_t *json, size_t len, struct statement *ret, struct err *err) MUST_CHECK;
