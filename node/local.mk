@@ -12,4 +12,41 @@ libtalkoo_node_la_SOURCES = \
 libtalkoo_node_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS)
 libtalkoo_node_la_LIBADD = libtalkoo-job.la libtalkoo-proto.la libtalkoo-base.la
 EXTRA_DIST += node/CONTROL.md
+
+# what only the node has: its core knows no libuv (node/*_uv.c does)
+noinst_LTLIBRARIES += libtalkoo-core.la
+libtalkoo_core_la_SOURCES = \
+	node/blobs.c node/blobs.h \
+	node/control.h node/control_ops.h node/control_parts.h \
+	node/control_jobs.c node/control_jobs.h \
+	node/control_ops.c \
+	node/control_policy.c \
+	node/control_watch.c \
+	node/dossier.c node/dossier.h node/dossier_json.c \
+	node/idmap.c node/idmap.h \
+	node/index.c node/index.h node/index_edit.c node/index_edit.h \
+	node/intake.c node/intake.h node/intake_judge.c node/intake_judge.h \
+	node/jobs.c \
+	node/node.c node/node.h \
+	node/publish.c \
+	node/recover.c \
+	node/rules.c node/rules.h \
+	node/runplan.c node/runplan.h \
+	node/runs.c \
+	node/scheduler.c node/scheduler.h \
+	node/state.c node/state.h
+libtalkoo_core_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
+libtalkoo_core_la_LIBADD = libtalkoo-node.la libtalkoo-store.la libtalkoo-policy.la libtalkoo-image.la libtalkoo-job.la \
+	libtalkoo-proto.la libtalkoo-base.la
+
+bin_PROGRAMS += talkood
+talkood_SOURCES = \
+	node/control_uv.c node/control_uv.h \
+	node/daemon_uv.c node/daemon_uv.h \
+	node/logfile.c node/logfile.h \
+	node/main.c \
+	node/runner_uv.c node/runner_uv.h
+talkood_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
+talkood_LDADD = libtalkoo-core.la $(UV_LIBS)
+
 include node/cli/local.mk

@@ -10,3 +10,7 @@ UNIT_TESTS += test_attestor
 test_attestor_SOURCES = tests/unit/test_attestor.c tests/unit/tap.c tests/unit/tap.h
 test_attestor_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
 test_attestor_LDADD = libtalkoo-node.la
+
+UNIT_TESTS += test_scheduler
+test_scheduler_SOURCES = tests/unit/test_scheduler.c tests/unit/tap.c tests/unit/tap.h
+test_scheduler_LDADD = libtalkoo-core.la

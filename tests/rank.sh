@@ -26,7 +26,7 @@ tests/vm:      *
 tests/e2e:     *
 '
 
-# LIBRARY HEADER: the rooms that may include it. <uv.h> is for files named *_uv.c alone, wherever they are.
+# LIBRARY HEADER: the rooms that may include it. <uv.h> is for files named *_uv.c or *_uv.h alone, wherever they are.
 libraries='
 yaml.h:     proto/base
 msgpack.h:  proto p2p
@@ -93,7 +93,7 @@ faults() {
 				print "rank " at room " must not include " header
 		} else if (match($0, /<[^>]*>/)) {
 			header = substr($0, RSTART + 1, RLENGTH - 2)
-			if (header == "uv.h" && file !~ /_uv\.c$/)
+			if (header == "uv.h" && file !~ /_uv\.[ch]$/)
 				print "uv " at "only *_uv.c files include <uv.h>"
 			if (has(pure, room) && !has(impure, file) && matches(header, systems))
 				print "pure " at room " is pure: no <" header ">"

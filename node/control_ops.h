@@ -1,0 +1,40 @@
+/* The operations of the control socket, by name (node/CONTROL.md). control_ops.c: the table, arguments, status, projects, policy,
+ * trust, donation, events. control_jobs.c: jobs, results, logs, artifacts, export, watch. Must not know: libuv, sockets. */
+#ifndef TALKOO_NODE_CONTROL_OPS_H
+#define TALKOO_NODE_CONTROL_OPS_H
+
+#include "node/control.h"
+#include "node/node.h"
+
+/* An operation: answers c now or later. args: the request object, lent; unknown arguments are refused before. */
+typedef void (*op_fn)(struct node *n, struct control_call *c, const json_t *args);
+
+/* Arguments. Absent or of another type: NULL / the fallback (op_text_needed fails the call and returns NULL). */
+const char *op_text(const json_t *args, const char *key);
+const char *op_text_needed(struct control_call *c, const json_t *args, const char *key);
+uint64_t op_number(const json_t *args, const char *key, uint64_t fallback);
+bool op_bool(const json_t *args, const char *key);
+/* Fails the call with this sentence. */
+void op_fail(struct control_call *c, int code, const char *hint /* may be NULL */, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* A project's id from a link or a full id or an alias. False: the call has been failed. */
+bool op_project(struct node *n, struct control_call *c, const char *text, struct id32 *ret);
+
+/* control_jobs.c */
+void op_job_announce(struct node *n, struct control_call *c, const json_t *args);
+void op_job_cancel(struct node *n, struct control_call *c, const json_t *args);
+void op_job_list(struct node *n, struct control_call *c, const json_t *args);
+void op_job_show(struct node *n, struct control_call *c, const json_t *args);
+void op_watch(struct node *n, struct control_call *c, const json_t *args);
+void op_results(struct node *n, struct control_call *c, const json_t *args);
+void op_log(struct node *n, struct control_call *c, const json_t *args);
+void op_artifacts(struct node *n, struct control_call *c, const json_t *args);
+void op_artifact(struct node *n, struct control_call *c, const json_t *args);
+void op_export(struct node *n, struct control_call *c, const json_t *args);
+/* The policy's stored word on a job (op policy.why with "job"). */
+void op_policy_why_job(struct node *n, struct control_call *c, const char *job);
+/* What happened (node_listen): streams it to the watchers and log followers. */
+void op_jobs_heard(struct node *n, const char *type, const struct id32 *job, const json_t *event);
+void op_jobs_gone(struct node *n, uint64_t call_id);
+
+#endif

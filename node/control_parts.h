@@ -1,0 +1,32 @@
+/* What control_ops.c and control_policy.c share beside control_ops.h. */
+#ifndef TALKOO_NODE_CONTROL_PARTS_H
+#define TALKOO_NODE_CONTROL_PARTS_H
+
+#include "node/control_ops.h"
+
+/* Commits b and answers c when it is durable. Takes both. */
+void op_commit(struct node *n, struct control_call *c, struct store_batch *b /* takes */, json_t *answer /* takes */);
+/* For node_publish(): the done function and its user, which answers c. *ret_user NULL: no memory (the call stays open: fail it). */
+node_done_fn op_later(struct control_call *c, json_t *answer /* takes */, void **ret_user);
+/* After node_work(): followers of `events` get what is new. */
+void control_ops_durable(struct node *n);
+
+/* control_watch.c: ends watches whose time is up; unix ms of the next such end, UINT64_MAX: none. */
+uint64_t control_watch_tick(struct node *n);
+
+/* control_policy.c */
+void op_project_create(struct node *n, struct control_call *c, const json_t *args);
+void op_project_list(struct node *n, struct control_call *c, const json_t *args);
+void op_project_show(struct node *n, struct control_call *c, const json_t *args);
+void op_follow(struct node *n, struct control_call *c, const json_t *args);
+void op_unfollow(struct node *n, struct control_call *c, const json_t *args);
+void op_allow(struct node *n, struct control_call *c, const json_t *args);
+void op_deny(struct node *n, struct control_call *c, const json_t *args);
+void op_policy_show(struct node *n, struct control_call *c, const json_t *args);
+void op_policy_why(struct node *n, struct control_call *c, const json_t *args);
+void op_policy_check(struct node *n, struct control_call *c, const json_t *args);
+void op_trust_add(struct node *n, struct control_call *c, const json_t *args);
+void op_trust_list(struct node *n, struct control_call *c, const json_t *args);
+void op_trust_remove(struct node *n, struct control_call *c, const json_t *args);
+
+#endif

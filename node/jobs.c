@@ -1,0 +1,349 @@
+/* node.h, "jobs.c": from a job on the record to what the scheduler may do with it, and its actions. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+
+#include "node/node.h"
+#include "node/store/store.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/io.h"
+#include "proto/base/log.h"
+#include "proto/base/units.h"
+#include "runner/image.h"
+
+#define HOLD_CHECK_MS UINT64_C(10000)
+
+/* ---- what the policy says */
+
+struct fetched {
+	struct record *r;
+};
+
+static bool keep_first(void *user, struct record *r)
+{
+	((struct fetched *)user)->r = record_ref(r);
+	return false;
+}
+
+int node_job_body(struct node *n, const struct id32 *job, struct job_body *ret, struct record **ret_record, struct err *err)
+{
+	struct fetched f = {0};
+	const struct store_filter filter = {.kind = RECORD_JOB, .id = job, .limit = 1};
+	int rc = store_each_now(n->store, &filter, keep_first, &f, err);
+	if (!rc && !f.r)
+		rc = err_set(err, ERR_NOT_FOUND, "no such job is stored here");
+	if (!rc)
+		rc = job_body_decode(f.r, ret, err);
+	if (!rc && ret_record)
+		*ret_record = record_ref(f.r);
+	record_unref(f.r);
+	return rc;
+}
+
+static void fill_facts(const struct ix_job *job, const struct job_body *body, struct policy_facts *f)
+{
+	*f = (struct policy_facts){.project = job->entry.project->id, .announcer = job->entry.author};
+	f->announcer_is_maintainer = index_was_maintainer(job->entry.project, &job->entry.author, job->entry.created_ms);
+	snprintf(f->ref, sizeof f->ref, "%s", body->ref);
+	snprintf(f->image, sizeof f->image, "%s", body->image);
+	snprintf(f->arch, sizeof f->arch, "%s", body->arch);
+	f->wanted.cpus = body->cpus;
+	f->wanted.memory_bytes = body->memory_bytes;
+	f->wanted.disk_bytes = body->disk_bytes;
+	f->wanted.timeout_ms = body->timeout_ms;
+}
+
+static bool exceeds(uint64_t wanted, uint64_t cap, const char *what, char *why, size_t size)
+{
+	char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX];
+	if (wanted <= cap)
+		return false;
+	snprintf(why, size, "it asks for %s of %s, config.yml's limit is %s", units_format_size(a, wanted), what, units_format_size(b, cap));
+	return true;
+}
+
+/* What this machine cannot give, whatever the policy says. */
+static void find_obstacle(struct node *n, const struct job_body *body, char *why, size_t size)
+{
+	struct utsname machine;
+	struct image image = {0};
+	struct err err;
+	if (!uname(&machine) && strcmp(machine.machine, body->arch))
+		snprintf(why, size, "it is for %s, this machine is %s", body->arch, machine.machine);
+	else if (exceeds(body->memory_bytes, n->config.limits.memory_bytes, "memory", why, size) ||
+		 exceeds(body->disk_bytes, n->config.limits.disk_bytes, "disk", why, size))
+		return;
+	else if (body->image[0] && image_find(n->home.images, body->image, &image, &err))
+		snprintf(why, size, "the image %s is not here (talkoo image build %.*s)", body->image, (int)strcspn(body->image, "@"), body->image);
+	image_release(&image);
+}
+
+void node_opine(struct node *n, const struct ix_job *job, const struct job_body *body, struct node_opinion *ret)
+{
+	*ret = (struct node_opinion){0};
+	fill_facts(job, body, &ret->facts);
+	rules_decide(n->rules, &ret->facts, &ret->decision);
+	if (ret->decision.verdict != POLICY_ALLOW)
+		snprintf(ret->why_not, sizeof ret->why_not, "%s", ret->decision.reason);
+	else
+		find_obstacle(n, body, ret->why_not, sizeof ret->why_not);
+}
+
+static bool same_decision(const char *stored, json_t *fresh)
+{
+	json_t *old = json_loads(stored, 0, NULL);
+	const bool same = old && json_equal(json_object_get(old, "facts"), json_object_get(fresh, "facts")) &&
+			  json_equal(json_object_get(old, "decision"), json_object_get(fresh, "decision"));
+	json_decref(old);
+	return same;
+}
+
+/* Keeps the decision with its inputs, when it is not the one that is kept. */
+static void keep_decision(struct node *n, const struct id32 *job, const struct node_opinion *o)
+{
+	char key[ID32_TEXT_MAX], at[UNITS_TEXT_MAX];
+	CLEANUP(buf_release) struct buf stored;
+	buf_init(&stored, 65536);
+	id32_format(key, job);
+	json_t *fresh = json_pack("{s:o*,s:o*,s:s}", "facts", policy_facts_to_json(&o->facts), "decision", policy_decision_to_json(&o->decision),
+				  "at", units_format_time(at, node_now(n)));
+	const bool is_new = store_get_kv_now(n->store, "decision", key, &stored, NULL) || !same_decision(buf_cstr(&stored), fresh);
+	char *text = is_new ? json_dumps(fresh, JSON_COMPACT) : NULL;
+	json_decref(fresh);
+	struct store_batch *b = text ? store_batch_new() : NULL;
+	if (b) {
+		store_put_kv(b, "decision", key, text, strlen(text));
+		node_event(n, b, "policy",
+			   json_pack("{s:s,s:s,s:s,s:s}", "job", key, "verdict", o->decision.verdict == POLICY_ALLOW ? "allow" : "deny", "rule",
+				     o->decision.rule, "reason", o->decision.reason));
+		if (node_commit(n, b, NULL, NULL, NULL))
+			log_warn("event=decision-not-stored job=%.12s", key);
+	}
+	free(text);
+}
+
+/* ---- what the scheduler is told */
+
+static unsigned others_of(const struct node *n, const struct ix_job *job)
+{
+	unsigned others = index_live_claims(job, &n->self, node_now(n));
+	for (const struct ix_entry *r = job->results; r; r = r->next_of_job)
+		others += r->u.result.has_statement && !node_id_eq(&r->author, &n->self);
+	return others;
+}
+
+static bool is_closed(const struct node *n, const struct ix_job *job)
+{
+	return index_is_cancelled(job) || index_result_of(job, &n->self) || job->claim_until_ms <= node_now(n);
+}
+
+void node_review(struct node *n, const struct id32 *id)
+{
+	const struct ix_job *job = index_job(node_index(n), id);
+	if (!job) {
+		scheduler_forget(n->scheduler, id);
+		return;
+	}
+	struct sched_view view = {
+		.job = *id,
+		.created_ms = job->entry.created_ms,
+		.claim_until_ms = job->claim_until_ms,
+		.is_own = rules_is_own(n->rules, &job->entry.author),
+		.is_cancelled = index_is_cancelled(job),
+		.has_own_result = index_result_of(job, &n->self),
+		.wanted = job->wanted,
+		.others = others_of(n, job),
+	};
+	CLEANUP(cleanup_free) struct job_body *body = malloc(sizeof *body);
+	CLEANUP(cleanup_free) struct node_opinion *opinion = malloc(sizeof *opinion);
+	if (body && opinion && !is_closed(n, job) && !node_job_body(n, id, body, NULL, NULL)) {
+		node_opine(n, job, body, opinion);
+		keep_decision(n, id, opinion);
+		view.is_allowed = !opinion->why_not[0];
+	}
+	if (!scheduler_offer(n->scheduler, &view))
+		log_warn("event=queue-full");
+	n->hooks.want_work(n->hooks.user);
+}
+
+void node_review_project(struct node *n, const struct id32 *project)
+{
+	const struct ix_project *p = index_project(node_index(n), project);
+	/* reviewing changes no list of the index */
+	for (const struct ix_job *job = p ? p->jobs : NULL; job; job = job->next_of_project)
+		if (!is_closed(n, job))
+			node_review(n, &job->entry.id);
+}
+
+void node_review_all(struct node *n)
+{
+	size_t at = 0;
+	for (const struct ix_project *p; (p = idmap_next(&node_index(n)->projects, &at));)
+		node_review_project(n, &p->id);
+}
+
+void node_set_donation(struct node *n, enum sched_mode mode, uint64_t until_ms, const char *note, struct store_batch *b)
+{
+	n->state.donation.mode = mode;
+	n->state.donation.since_ms = node_now(n);
+	n->state.donation.until_ms = until_ms;
+	snprintf(n->state.donation.note, sizeof n->state.donation.note, "%s", note);
+	state_donation_put(&n->state, b);
+	scheduler_set_mode(n->scheduler, n->is_stopping ? SCHED_DRAINING : mode);
+	n->hooks.want_work(n->hooks.user);
+}
+
+/* ---- holds: why nothing new is claimed */
+
+static bool read_word(const char *folder, const char *name, const char *file, char *out, size_t size)
+{
+	char path[PATH_MAX];
+	CLEANUP(buf_release) struct buf text;
+	buf_init(&text, 256);
+	snprintf(path, sizeof path, "%s/%s/%s", folder, name, file);
+	if (io_read_file(path, &text, NULL))
+		return false;
+	snprintf(out, size, "%.*s", (int)strcspn(buf_cstr(&text), "\n"), buf_cstr(&text));
+	return true;
+}
+
+static bool is_on_battery(void)
+{
+	static const char folder[] = "/sys/class/power_supply";
+	DIR *dir = opendir(folder);
+	bool discharging = false;
+	for (const struct dirent *d; dir && (d = readdir(dir));) {
+		char word[64];
+		if (d->d_name[0] == '.' || !read_word(folder, d->d_name, "type", word, sizeof word) || strcmp(word, "Battery"))
+			continue;
+		if (read_word(folder, d->d_name, "scope", word, sizeof word) && !strcmp(word, "Device"))
+			continue; /* a mouse's */
+		discharging |= read_word(folder, d->d_name, "status", word, sizeof word) && !strcmp(word, "Discharging");
+	}
+	if (dir)
+		closedir(dir);
+	return discharging;
+}
+
+static bool disk_is_low(const struct node *n, char *why, size_t size)
+{
+	struct statvfs fs;
+	char have[UNITS_TEXT_MAX], want[UNITS_TEXT_MAX];
+	const uint64_t floor = n->config.caps.free_disk_bytes;
+	if (!floor || statvfs(n->home.state, &fs))
+		return false;
+	const uint64_t avail = (uint64_t)fs.f_bavail * fs.f_frsize, total = (uint64_t)fs.f_blocks * fs.f_frsize;
+	if (avail >= floor && avail >= total / 10)
+		return false;
+	snprintf(why, size, "the disk is nearly full: %s free, %s or a tenth of it are kept free", units_format_size(have, avail),
+		 units_format_size(want, floor));
+	return true;
+}
+
+void node_check_holds(struct node *n)
+{
+	const struct err *wrong = rules_error(n->rules);
+	n->hold_why[0] = n->hold_until[0] = 0;
+	if (n->store_failed) {
+		snprintf(n->hold_why, sizeof n->hold_why, "the database cannot be written: %.180s", n->store_why);
+		snprintf(n->hold_until, sizeof n->hold_until, "free disk space, or a larger caps.database in config.yml");
+	} else if (wrong) {
+		snprintf(n->hold_why, sizeof n->hold_why, "%.250s", wrong->what);
+		snprintf(n->hold_until, sizeof n->hold_until, "a policy without errors (talkoo policy check)");
+	} else if (disk_is_low(n, n->hold_why, sizeof n->hold_why)) {
+		snprintf(n->hold_until, sizeof n->hold_until, "more free space below %.90s", n->home.state);
+	} else if (is_on_battery()) {
+		snprintf(n->hold_why, sizeof n->hold_why, "this machine runs on battery");
+		snprintf(n->hold_until, sizeof n->hold_until, "mains power");
+	}
+	scheduler_hold(n->scheduler, n->hold_why[0]);
+}
+
+/* ---- actions */
+
+struct claiming {
+	struct id32 job;
+};
+
+static void on_claim_durable(struct node *n, void *user, int code, const struct err *err)
+{
+	struct claiming *c = user;
+	(void)err;
+	scheduler_claimed(n->scheduler, &c->job, !code, node_now(n));
+	free(c);
+}
+
+static int publish_claim(struct node *n, const struct id32 *id, bool is_first, bool gives_up, struct err *err)
+{
+	const struct ix_job *job = index_job(node_index(n), id);
+	const struct run *run = node_run(n, id);
+	const uint64_t now = node_now(n);
+	struct claim_body body = {.job = *id, .lease_until_ms = gives_up ? 0 : now + SCHED_LEASE_MS};
+	struct id32 topic;
+	CLEANUP(buf_release) struct buf bytes;
+	buf_init(&bytes, RECORD_LEN_MAX);
+	if (!job)
+		return err_set(err, ERR_NOT_FOUND, "the job is no longer known");
+	if (run) {
+		body.step = run->step;
+		body.steps = run->steps;
+		snprintf(body.phase, sizeof body.phase, "%s", run->phase);
+	}
+	claim_body_encode(&body, &bytes);
+	topic_derive(&job->entry.project->id, &topic);
+	const struct node_own own = {.kind = RECORD_CLAIM, .topic = &topic, .key = id->b, .key_len = sizeof id->b, .depends = id, .body = &bytes, .created_ms = now};
+	struct store_batch *b = store_batch_new();
+	struct claiming *c = is_first ? calloc(1, sizeof *c) : NULL;
+	if (!b || (is_first && !c)) {
+		store_batch_free(b);
+		free(c);
+		return err_set(err, ERR_NOMEM, "out of memory");
+	}
+	if (is_first) {
+		c->job = *id;
+		state_run_put(id, now, b);
+	}
+	if (gives_up)
+		state_run_remove(id, b);
+	const int rc = node_publish(n, &own, b, is_first ? on_claim_durable : NULL, c, NULL, err);
+	if (rc)
+		free(c);
+	return rc;
+}
+
+static void perform(struct node *n, const struct sched_action *a)
+{
+	struct err err = {0};
+	char id[ID32_TEXT_MAX];
+	int rc = 0;
+	switch (a->type) {
+	case SCHED_CLAIM:
+		/* an earlier run of it is still being cleared away */
+		rc = node_run(n, &a->job) ? err_set(&err, ERR_REFUSED, "the last run of it is not cleared away yet")
+					  : publish_claim(n, &a->job, true, false, &err);
+		if (rc)
+			scheduler_claimed(n->scheduler, &a->job, false, node_now(n));
+		break;
+	case SCHED_START: node_run_start(n, &a->job); break;
+	case SCHED_RENEW: rc = publish_claim(n, &a->job, false, false, &err); break;
+	case SCHED_STOP: n->hooks.run_stop(n->hooks.user, &a->job); break;
+	case SCHED_GIVE_UP: rc = publish_claim(n, &a->job, false, true, &err); break;
+	}
+	if (rc)
+		log_warn("event=claim-failed job=%.12s why=\"%s\"", id32_format(id, &a->job), err.what);
+}
+
+void node_schedule(struct node *n)
+{
+	const uint64_t now = node_now(n);
+	if (now - n->disk_checked_ms >= HOLD_CHECK_MS || n->store_failed) {
+		n->disk_checked_ms = now;
+		node_check_holds(n);
+	}
+	struct sched_actions actions;
+	scheduler_step(n->scheduler, now, &actions);
+	for (size_t i = 0; i < actions.len; i++)
+		perform(n, &actions.items[i]);
+}
