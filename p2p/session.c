@@ -457,7 +457,7 @@ uint64_t session_tick(struct session *s, uint64_t now_ms)
 const uint8_t *session_output(struct session *s, size_t *ret_len)
 {
 	*ret_len = s->out.len - s->out_at;
-	return s->out.data + s->out_at;
+	return *ret_len ? s->out.data + s->out_at : NULL;
 }
 
 void session_output_done(struct session *s, size_t len)

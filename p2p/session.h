@@ -152,7 +152,7 @@ bool session_send(struct session *s, enum session_message type, const void *byte
 void session_flush(struct session *s);
 void session_close(struct session *s, enum session_close why); /* says BYE where it can */
 
-/* Bytes for the socket, lent until the next call; then how many of them it took. */
+/* Bytes for the socket, lent until the next call (NULL when there are none); then how many of them it took. */
 const uint8_t *session_output(struct session *s, size_t *ret_len);
 void session_output_done(struct session *s, size_t len);
 
