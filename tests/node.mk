@@ -14,3 +14,8 @@ test_attestor_LDADD = libtalkoo-node.la
 UNIT_TESTS += test_scheduler
 test_scheduler_SOURCES = tests/unit/test_scheduler.c tests/unit/tap.c tests/unit/tap.h
 test_scheduler_LDADD = libtalkoo-core.la
+
+UNIT_TESTS += test_dossier
+test_dossier_SOURCES = tests/unit/test_dossier.c tests/unit/tap.c tests/unit/tap.h
+test_dossier_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
+test_dossier_LDADD = libtalkoo-core.la
