@@ -31,5 +31,5 @@ test_lint_SOURCES = tests/unit/test_lint.c tests/unit/tap.c tests/unit/tap.h
 test_lint_LDADD = libtalkoo-lint.la
 
 SELF_TESTS += tests/rank.sh tests/selfcheck/text.sh tests/selfcheck/headers.sh tests/selfcheck/shells.sh \
-	tests/selfcheck/listed.sh tests/selfcheck/can_fail.sh
-EXTRA_DIST += tests/selfcheck/lib.sh tests/selfcheck/links.sh .talkoo.yml
+	tests/selfcheck/listed.sh tests/selfcheck/links.sh tests/selfcheck/can_fail.sh
+EXTRA_DIST += tests/selfcheck/lib.sh tests/RESULTS.md .talkoo.yml
