@@ -21,3 +21,7 @@ VM_TESTS += tests/vm/boot.sh
 vm_boot_SOURCES = tests/vm/boot.c tests/vm/vm.c tests/vm/vm.h tests/vm/vm_tar.c tests/vm/vm_tar.h \
 	tests/unit/tap.c tests/unit/tap.h
 vm_boot_LDADD = libtalkoo-machine.la
+
+BENCH_TARGETS += bench_boot
+bench_boot_SOURCES = tests/bench/bench_boot.c tests/vm/vm.c tests/vm/vm.h tests/vm/vm_tar.c tests/vm/vm_tar.h
+bench_boot_LDADD = libtalkoo-machine.la
