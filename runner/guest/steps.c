@@ -21,6 +21,7 @@
 
 #define ENV_MAX 4096
 #define STAT_EVERY_MS 1000
+#define SCRATCH_LEFT_BYTES 65536 /* what less is left of a disk is full */
 #define KILL_WAIT_MS 5000
 #define SCRIPT_FOLDER "/run/talkoo"
 #define PIPE_BYTES (1 << 20)
@@ -277,12 +278,30 @@ static int start(struct steps *s, struct running *r, struct err *err)
 	return 0;
 }
 
-static void note_oom(struct steps *s, const struct running *r, uint64_t kills)
+static void tell_limit(struct steps *s, const struct running *r, enum guest_limit limit)
 {
-	if (kills)
+	const uint8_t which = (uint8_t)limit;
+	port_frame(s->port, FRAME_LIMIT, r->index, &which, sizeof which);
+}
+
+static bool scratch_is_full(void)
+{
+	struct statfs fs;
+	return !statfs("/ci", &fs) && ((uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize < SCRATCH_LEFT_BYTES || !fs.f_ffree);
+}
+
+/* Which ceiling of the machine a step met: a step that failed for that says nothing about the project. */
+static void tell_limits(struct steps *s, const struct running *r, uint64_t oom_kills)
+{
+	if (oom_kills) {
 		port_note(s->port, "the guest ran out of memory: the kernel killed %llu process%s of step %u (the machine has %llu MiB)",
-			  (unsigned long long)kills, kills == 1 ? "" : "es", r->index + 1u,
+			  (unsigned long long)oom_kills, oom_kills == 1 ? "" : "es", r->index + 1u,
 			  (unsigned long long)(proc_number("/proc/meminfo", "MemTotal") / 1024));
+		tell_limit(s, r, GUEST_LIMIT_MEMORY);
+	} else if (r->exit_code && scratch_is_full()) {
+		port_note(s->port, "the scratch disk is full");
+		tell_limit(s, r, GUEST_LIMIT_DISK);
+	}
 }
 
 static int run_one(struct steps *s, uint16_t index, int *ret_exit_code, struct err *err)
@@ -292,7 +311,7 @@ static int run_one(struct steps *s, uint16_t index, int *ret_exit_code, struct e
 	const int rc = start(s, &r, err);
 	if (!rc) {
 		watch(s, &r);
-		note_oom(s, &r, proc_number("/proc/vmstat", "oom_kill") - oom_before);
+		tell_limits(s, &r, proc_number("/proc/vmstat", "oom_kill") - oom_before);
 		uint8_t payload[4];
 		port_put_le(payload, (uint64_t)r.exit_code, 4);
 		send_stat(s, index);

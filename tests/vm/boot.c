@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "proto/base/cleanup.h"
+#include "runner/frames.h"
 #include "runner/accel.h"
 #include "tests/unit/tap.h"
 #include "tests/vm/vm.h"
@@ -109,6 +110,7 @@ static void test_killed_step(void)
 	boot(&s, &r, "killed step");
 	INTEQ(r.exit_codes[0], 137);
 	OK(!has(&r.notes, "memory"), "which is not a lack of memory");
+	INTEQ(r.limit, 0);
 }
 
 static void test_memory(void)
@@ -121,6 +123,7 @@ static void test_memory(void)
 	STREQ(buf_cstr(&r.output[0]), "before\nKilled\n");
 	INTEQ(r.exit_codes[0], 137);
 	OK(has(&r.notes, "ran out of memory") && has(&r.notes, "step 1"), "notes: %s", buf_cstr(&r.notes));
+	INTEQ(r.limit, GUEST_LIMIT_MEMORY);
 	OK(r.done && r.is_partial, "init lives on");
 }
 

@@ -173,6 +173,9 @@ static void take_frame(struct reading *x, int type, unsigned step, const uint8_t
 		buf_append(&r->notes, p, len);
 		buf_byte(&r->notes, '\n');
 		break;
+	case FRAME_LIMIT:
+		r->limit = p[0];
+		break;
 	case FRAME_ERROR:
 		buf_append(&r->error, p, len);
 		break;

@@ -35,6 +35,7 @@ struct vm_result {
 	bool hello, done, is_partial, was_killed, protocol_broken;
 	int exit_status;                     /* QEMU's */
 	struct buf output[VM_STEPS_MAX];
+	int limit;                           /* enum guest_limit that a step met; 0: none */
 	int exit_codes[VM_STEPS_MAX];        /* -1: never ended */
 	unsigned started, ended, stats;
 	struct buf notes, error, console, artifacts;
