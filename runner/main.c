@@ -16,11 +16,13 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "proto/base/units.h"
+#include "runner/events.h"
 #include "runner/probe.h"
 #include "runner/supervisor.h"
 #include "runner/workdir.h"
 
 #define PLAN_BYTES_MAX (256u << 10)
+#define REPORT_MS 1000 /* a launcher's time to read on */
 #define STOP_MS 2000 /* from a SIGTERM to the end of the whole tree */
 
 extern char **environ;
@@ -187,9 +189,12 @@ static int report_for_it(const struct job_plan *plan, int status)
 	    (workdir_sweep(&dir, NULL) < 0 || workdir_report(&dir, text, NULL) < 0))
 		fprintf(stderr, "error: cannot tidy up %s\n", plan->dir);
 	workdir_close(&dir);
-	if (!text || printf("\n%s\n", text) < 0 || fflush(stdout) != 0)
-		return 1;
-	return 0;
+	CLEANUP(events_release) struct events events;
+	events_init(&events, STDOUT_FILENO, 0);
+	events_report(&events, ""); /* ends what the supervisor may have left half said */
+	events_report(&events, text ? text : "");
+	events_drain(&events, REPORT_MS);
+	return text && !events_pending(&events) ? 0 : 1;
 }
 
 static int run_job(struct supervisor_options *options)
@@ -211,8 +216,8 @@ static int run_job(struct supervisor_options *options)
 		return 1;
 	}
 	const int status = wait_for(pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
+	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == SUPERVISOR_UNREAD))
+		return WEXITSTATUS(status) == 0 ? 0 : 1;
 	return report_for_it(&plan, status);
 }
 

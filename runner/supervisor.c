@@ -507,8 +507,8 @@ static int open_all(struct supervisor *s, struct err *err)
 	return 0;
 }
 
-/* Folder swept, report written to it and to the launcher. */
-static void report(struct supervisor *s)
+/* Folder swept, report written to it and to the launcher. Returns the exit status. */
+static int report(struct supervisor *s)
 {
 	struct err err = {0};
 	keep_diagnostics(s);
@@ -519,11 +519,12 @@ static void report(struct supervisor *s)
 	CLEANUP(cleanup_free) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	if (!text)
-		return; /* no memory: our exit status says it */
+		return 1; /* no memory: the first process reports for us */
 	if (s->dir.fd >= 0 && workdir_report(&s->dir, text, &err) < 0)
 		events_note(&s->events, supervisor_now_ms(), err.what);
 	events_report(&s->events, text);
 	events_drain(&s->events, DRAIN_MS);
+	return events_pending(&s->events) ? SUPERVISOR_UNREAD : 0;
 }
 
 int supervisor_run(const struct jail_facts *facts, int alive_fd, void *ctx)
@@ -553,6 +554,5 @@ int supervisor_run(const struct jail_facts *facts, int alive_fd, void *ctx)
 	check_deadlines(&s);
 	while (s.state != SUPERVISOR_DONE)
 		run_once(&s);
-	report(&s);
-	return events_pending(&s.events) ? 1 : 0;
+	return report(&s);
 }

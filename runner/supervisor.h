@@ -55,8 +55,10 @@ struct supervisor_job {
 	const char *rest; /* what followed the plan's line on standard input */
 };
 
+#define SUPERVISOR_UNREAD 3 /* the report is in the folder, but the launcher does not read */
+
 /* A jail_body_fn; ctx: struct supervisor_job. Reads standard input, writes events and report to standard output.
- * 0 when a report was made, whatever the outcome. */
+ * 0 when a report was made, whatever the outcome; SUPERVISOR_UNREAD; anything else: there is none. */
 int supervisor_run(const struct jail_facts *facts, int alive_fd, void *ctx);
 
 #endif
