@@ -53,7 +53,7 @@ static void add_row(struct out_table *table, const json_t *r)
 	out_table_cell(table, view_style(jtext(r, "outcome")), jtext(r, "outcome"));
 	out_table_cell(table, OUT_PLAIN, short_node(node, jtext(r, "node")));
 	out_table_cell(table, OUT_PLAIN, jtext(r, "operator"));
-	out_table_cell(table, is_trusted ? OUT_GOOD : OUT_DIM, is_trusted ? "trusted" : "no");
+	out_table_cell(table, is_trusted ? OUT_GOOD : OUT_DIM, is_trusted ? "yes" : "no");
 	out_table_cell(table, OUT_PLAIN, json_is_string(image) ? json_string_value(image) : jtext(image, "name"));
 	out_table_cell(table, OUT_PLAIN, jtext(r, "accel"));
 	out_table_cell(table, OUT_PLAIN, jnumber(r, "duration_ms") ? units_format_duration(took, jnumber(r, "duration_ms")) : "");
@@ -66,6 +66,8 @@ static void print_reasons(struct out *o, const json_t *list)
 	const json_t *r;
 	json_array_foreach(list, i, r) {
 		char node[16];
+		if (json_is_false(json_object_get(r, "counts")))
+			out_print(o, OUT_DIM, "%s: does not count: %s\n", short_node(node, jtext(r, "node")), OUT_FOREIGN(jtext(r, "why")));
 		if (*jtext(r, "reason") && strcmp(jtext(r, "outcome"), "passed"))
 			out_print(o, OUT_PLAIN, "%s: %s: %s\n", short_node(node, jtext(r, "node")), jtext(r, "outcome"), OUT_FOREIGN(jtext(r, "reason")));
 	}

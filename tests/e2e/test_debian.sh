@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# A shell project out of a Debian source package, its own tests run in a VM by `talkoo run`: BusyBox's test suite (some
+# hundred shell scripts), put to the BusyBox of the image. The source comes through apt, from the mirror that this machine
+# is set up for; without one the test is skipped.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$TALKOO_SRCDIR/tests/e2e/lib.sh"
+need git qemu-system-x86_64 apt-get tar bzip2
+need_image
+
+cache=$TALKOO_BUILDDIR/debian-source
+fetch() { # PACKAGE: its upstream tar, kept in the build folder
+	local apt=$dir/apt site release
+	ls "$cache/$1"_*.orig.tar.* 2>/dev/null && return 0
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$cache"
+	# shellcheck disable=SC2016  # apt's own variables
+	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' 'Component: main' | sort -u |
+		grep -v -e security -e updates | while read -r site release; do
+		echo "deb-src $site $release main"
+	done >"$apt/sources.list"
+	set -- "$1" -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State="$apt" \
+		-o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User= -o Acquire::Retries=2 -o Acquire::http::Timeout=20
+	(cd "$cache" && apt-get "${@:2}" update && apt-get "${@:2}" source --download-only --tar-only "$1") >"$out" 2>"$err"
+	ls "$cache/$1"_*.orig.tar.* 2>/dev/null
+}
+
+tar=$(fetch busybox) || skip_all "no Debian source of busybox to be had through apt here"
+echo "# $(basename "$tar")"
+mkdir "$dir/project" && cd "$dir/project" || exit
+tar -xf "$tar" --strip-components=1 --wildcards '*/testsuite' '*/LICENSE'
+cat >.talkoo.yml <<'PLAN'
+image: mini
+resources: {cpus: 1, memory: 256M, timeout: 10m}
+steps:
+  - name: the image's own BusyBox
+    run: |
+      cp /bin/busybox busybox
+      : >.config
+      ./busybox | grep -i '^BusyBox v'
+  - name: test suite
+    run: |
+      cd testsuite
+      failed=0
+      sh ./runtest sort cut head tail uniq tr expr echo wc xargs basename dirname printf cmp tee >../log 2>&1 || failed=1
+      grep -c ^PASS ../log
+      if grep ^FAIL ../log; then failed=1; fi
+      exit $failed
+artifacts: [log]
+PLAN
+git init -q && git add -f . && git commit -qm "$(basename "$tar")" || exit
+expect 0 "lint" -- talkoo lint
+expect 0 "its own tests pass" -- talkoo run --out "$dir/things"
+passed=$(grep -c ^PASS "$dir/things/log")
+[ "$passed" -gt 50 ] && ! grep -q ^FAIL "$dir/things/log"
+ok $? "$passed tests, as its own log says"
+says '^time' && sed -n 's/^time/# time/p' "$err"
+
+# a change that breaks what is tested is found
+sed -i '0,/^testing "sort" /s/"a\\nb/"x\\nb/' testsuite/sort.tests
+git commit -qam 'break a test'
+expect 1 "a broken test fails the step" -- talkoo run
+says '^failed .*test suite' && prints '^FAIL: sort'
+done_testing
