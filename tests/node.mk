@@ -19,3 +19,10 @@ UNIT_TESTS += test_dossier
 test_dossier_SOURCES = tests/unit/test_dossier.c tests/unit/tap.c tests/unit/tap.h
 test_dossier_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
 test_dossier_LDADD = libtalkoo-core.la
+
+UNIT_TESTS += test_intake
+test_intake_SOURCES = tests/unit/test_intake.c tests/unit/samples.c tests/unit/samples.h tests/unit/tap.c tests/unit/tap.h
+test_intake_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
+test_intake_LDADD = libtalkoo-core.la
+
+E2E_TESTS += tests/e2e/test_node_trouble.sh
