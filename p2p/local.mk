@@ -1,7 +1,14 @@
 noinst_LTLIBRARIES += libtalkoo-p2p.la
 
 libtalkoo_p2p_la_SOURCES = \
+	p2p/dialer.h \
+	p2p/exchange.h \
+	p2p/gossip.c p2p/gossip.h p2p/gossip_impl.h \
+	p2p/gossip_ask.c p2p/gossip_peers.c p2p/gossip_send.c \
+	p2p/gossip_wire.c p2p/gossip_wire.h \
 	p2p/hello.c \
+	p2p/livelog.h \
+	p2p/network.h \
 	p2p/noise.c p2p/noise.h \
 	p2p/recset.c p2p/recset.h \
 	p2p/session.c p2p/session.h

@@ -81,7 +81,8 @@ const char *session_close_name(enum session_close why);
 	X(MSG_BLOB_END, 34)                                                                                            \
 	X(MSG_BLOB_OFFER, 35)                                                                                          \
 	X(MSG_LOG_SUB, 40)                                                                                             \
-	X(MSG_LOG_DATA, 41)
+	X(MSG_LOG_DATA, 41)                                                                                            \
+	X(MSG_LOG_END, 42)
 
 enum session_message {
 #define X(name, value) name = value,
