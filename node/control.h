@@ -33,9 +33,16 @@ struct control_call *control_call_find(struct control *ctl, uint64_t id);
 /* Closes the daemon after the answer is out (op stop). */
 void control_request_stop(struct control *ctl);
 
-/* control_ops.c: one request. */
+/* control_ops.c: what operations keep between callbacks (who follows what). The socket's owner makes it before the first request
+ * and frees it when no callback of node or store can come any more. NULL without memory. */
+struct control_state;
+struct control_state *control_state_new(struct node *n, struct control *ctl);
+void control_state_free(struct control_state *st);
+struct control_state *control_state_of(struct control *ctl); /* control_uv.c */
+
+/* One request. */
 void control_ops_request(struct node *n, struct control_call *c, const json_t *request);
 /* A call that had not ended is gone (its client hung up): forget its id. */
-void control_ops_gone(struct node *n, uint64_t call_id);
+void control_ops_gone(struct control_state *st, uint64_t call_id);
 
 #endif

@@ -244,8 +244,12 @@ static void op_stop(struct node *n, struct control_call *c, const json_t *args)
 
 /* ---- events */
 
-struct follower { uint64_t call, since; struct control *ctl; };
-static struct follower followers[64]; /* who follows `events`; 0: free */
+struct follower {
+	struct follower *next;
+	uint64_t call, since;
+	struct control *ctl;
+};
+#define FOLLOWERS_MAX 64
 
 static bool on_event(void *user, uint64_t id, const json_t *object)
 {
@@ -299,12 +303,14 @@ static void op_events(struct node *n, struct control_call *c, const json_t *args
 		return;
 	if (!op_bool(args, "follow"))
 		return control_end(c, NULL);
-	for (size_t i = 0; i < ARRAY_LEN(followers); i++)
-		if (!followers[i].call) {
-			followers[i] = f;
-			return;
-		}
-	op_fail(c, ERR_LIMIT, NULL, "too many clients follow the events");
+	struct control_state *st = control_state_of(f.ctl);
+	struct follower *kept = st->followers_len < FOLLOWERS_MAX ? malloc(sizeof *kept) : NULL;
+	if (!kept)
+		return op_fail(c, ERR_LIMIT, NULL, "too many clients follow the events");
+	f.next = st->followers;
+	*kept = f;
+	st->followers = kept;
+	st->followers_len++;
 }
 
 /* ---- the table */
@@ -362,23 +368,60 @@ static const char *unknown_argument(const struct op *op, const json_t *request)
 	return NULL;
 }
 
-/* Every batch that is durable may have brought events. */
 static void on_heard(void *user, const char *type, const struct id32 *job, const json_t *event)
 {
-	op_jobs_heard(user, type, job, event);
+	control_watch_heard(user, type, job, event);
 }
 
-void control_ops_durable(struct node *n)
+struct control_state *control_state_new(struct node *n, struct control *ctl)
 {
-	for (size_t i = 0; i < ARRAY_LEN(followers); i++)
-		if (followers[i].call && !send_events(n, &followers[i]))
-			followers[i].call = 0;
+	struct control_state *st = calloc(1, sizeof *st);
+	if (!st)
+		return NULL;
+	st->node = n;
+	st->ctl = ctl;
+	node_listen(n, on_heard, st);
+	return st;
+}
+
+/* Whose call is over. Not in control_ops_gone(): that may come from within a send to that very client. */
+static void drop_gone(struct control_state *st)
+{
+	for (struct follower **at = &st->followers; *at;) {
+		struct follower *f = *at;
+		if (f->call) {
+			at = &f->next;
+			continue;
+		}
+		*at = f->next;
+		free(f);
+		st->followers_len--;
+	}
+}
+
+void control_state_free(struct control_state *st)
+{
+	if (!st)
+		return;
+	for (struct follower *f = st->followers; f; f = f->next)
+		f->call = 0;
+	drop_gone(st);
+	control_watch_release(st);
+	free(st);
+}
+
+/* Every batch that is durable may have brought events. */
+void control_ops_durable(struct control_state *st)
+{
+	for (struct follower *f = st->followers; f; f = f->next)
+		if (f->call && !send_events(st->node, f))
+			f->call = 0;
+	drop_gone(st);
 }
 
 void control_ops_request(struct node *n, struct control_call *c, const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "op"));
-	node_listen(n, on_heard, n);
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
 		if (strcmp(ops[i].name, name))
 			continue;
@@ -390,10 +433,11 @@ void control_ops_request(struct node *n, struct control_call *c, const json_t *r
 	op_fail(c, ERR_UNSUPPORTED, "node/CONTROL.md lists the ops", "request: op: %.64s: no such op", name);
 }
 
-void control_ops_gone(struct node *n, uint64_t call_id)
+void control_ops_gone(struct control_state *st, uint64_t call_id)
 {
-	for (size_t i = 0; i < ARRAY_LEN(followers); i++)
-		if (followers[i].call == call_id)
-			followers[i].call = 0;
-	op_jobs_gone(n, call_id);
+	for (struct follower *f = st->followers; f; f = f->next)
+		if (f->call == call_id)
+			f->call = 0;
+	control_watch_gone(st, call_id);
+	st->node->hooks.want_work(st->node->hooks.user); /* which drops it */
 }

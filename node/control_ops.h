@@ -33,8 +33,5 @@ void op_artifact(struct node *n, struct control_call *c, const json_t *args);
 void op_export(struct node *n, struct control_call *c, const json_t *args);
 /* The policy's stored word on a job (op policy.why with "job"). */
 void op_policy_why_job(struct node *n, struct control_call *c, const char *job);
-/* What happened (node_listen): streams it to the watchers and log followers. */
-void op_jobs_heard(struct node *n, const char *type, const struct id32 *job, const json_t *event);
-void op_jobs_gone(struct node *n, uint64_t call_id);
 
 #endif

@@ -54,7 +54,7 @@ static void client_close(struct control_call *c)
 	ctl->clients_len--;
 	if (c->has_call) {
 		c->has_call = false;
-		control_ops_gone(ctl->node, c->id);
+		control_ops_gone(ctl->state, c->id);
 	}
 	uv_close((uv_handle_t *)&c->pipe, on_client_closed);
 }
@@ -178,6 +178,7 @@ void control_end_fd(struct control_call *c, json_t *object /* takes */, int fd /
 
 uint64_t control_call_id(const struct control_call *c) { return c->id; }
 struct control *control_of(const struct control_call *c) { return c->ctl; }
+struct control_state *control_state_of(struct control *ctl) { return ctl->state; }
 
 struct control_call *control_call_find(struct control *ctl, uint64_t id)
 {
@@ -314,7 +315,9 @@ static void on_control_connection(uv_stream_t *listener, int status)
 int control_open(struct control *ctl, uv_loop_t *loop, struct node *n, const char *path, void (*on_stop)(void *), void *user,
 		 struct err *err)
 {
-	*ctl = (struct control){.node = n, .on_stop = on_stop, .user = user};
+	*ctl = (struct control){.node = n, .state = control_state_new(n, ctl), .on_stop = on_stop, .user = user};
+	if (!ctl->state)
+		return err_set(err, ERR_NOMEM, "out of memory");
 	unlink(path); /* the lock says that no other node is here */
 	int rc = uv_pipe_init(loop, &ctl->listener, 0);
 	if (rc)
@@ -340,4 +343,10 @@ void control_close(struct control *ctl)
 	while (ctl->clients)
 		client_close(ctl->clients);
 	uv_close((uv_handle_t *)&ctl->listener, NULL);
+}
+
+void control_release(struct control *ctl)
+{
+	control_state_free(ctl->state);
+	ctl->state = NULL;
 }

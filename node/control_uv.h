@@ -11,6 +11,7 @@
 struct control {
 	uv_pipe_t listener;
 	struct node *node;
+	struct control_state *state; /* owned */
 	struct control_call *clients;
 	size_t clients_len;
 	uint64_t calls;
@@ -24,5 +25,7 @@ int control_open(struct control *ctl, uv_loop_t *loop, struct node *n, const cha
 		 struct err *err) MUST_CHECK;
 /* Hangs up on all and stops listening. */
 void control_close(struct control *ctl);
+/* Frees what the operations kept; after the loop's end and node_close(), when nothing calls back any more. */
+void control_release(struct control *ctl);
 
 #endif

@@ -12,8 +12,9 @@
 #define STREAMS_MAX 64
 #define CHUNK 32768
 
-/* One client that watches or follows. call 0: free. */
+/* One client that watches or follows. call 0: it is over, and dropped at the next tick. */
 struct stream {
+	struct stream *next;
 	uint64_t call;
 	struct control *ctl;
 	bool is_watch;
@@ -23,24 +24,41 @@ struct stream {
 	int fd;               /* -1: none yet */
 	off_t offset;
 };
-static struct stream streams[STREAMS_MAX];
 
-static void stream_free(struct stream *s)
+/* Over: what it holds is given back; the struct stays until drop_gone(). */
+static void stream_end(struct stream *s)
 {
-	if (s->fd >= 0)
-		close(s->fd);
-	*s = (struct stream){.fd = -1};
+	cleanup_fd(&s->fd);
+	s->fd = -1;
+	s->call = 0;
+}
+
+static void drop_gone(struct control_state *st)
+{
+	for (struct stream **at = &st->streams; *at;) {
+		struct stream *s = *at;
+		if (s->call) {
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		free(s);
+		st->streams_len--;
+	}
 }
 
 static struct stream *stream_new(struct control_call *c)
 {
-	for (size_t i = 0; i < STREAMS_MAX; i++)
-		if (!streams[i].call) {
-			streams[i] = (struct stream){.call = control_call_id(c), .ctl = control_of(c), .fd = -1};
-			return &streams[i];
-		}
-	op_fail(c, ERR_LIMIT, NULL, "too many clients watch");
-	return NULL;
+	struct control_state *st = control_state_of(control_of(c));
+	struct stream *s = st->streams_len < STREAMS_MAX ? malloc(sizeof *s) : NULL;
+	if (!s) {
+		op_fail(c, ERR_LIMIT, NULL, "too many clients watch");
+		return NULL;
+	}
+	*s = (struct stream){.next = st->streams, .call = control_call_id(c), .ctl = control_of(c), .fd = -1};
+	st->streams = s;
+	st->streams_len++;
+	return s;
 }
 
 /* What the log has grown by. False: the client is gone. */
@@ -110,10 +128,10 @@ void op_watch(struct node *n, struct control_call *c, const json_t *args)
 	if (t.is_job && node_run(n, &t.job)) {
 		open_log(n, s, &t.job);
 		if (!pump(s, "output"))
-			return stream_free(s);
+			return stream_end(s);
 	}
 	if (end_watch(n, s))
-		stream_free(s);
+		stream_end(s);
 }
 
 static int64_t size_of(int fd)
@@ -149,10 +167,10 @@ void op_log(struct node *n, struct control_call *c, const json_t *args)
 	s->fd = fd;
 	s->offset = (off_t)op_number(args, "offset", 0);
 	if (!pump(s, "log"))
-		return stream_free(s);
+		return stream_end(s);
 	if (!is_live) {
 		control_end(c, json_pack("{s:I,s:b}", "size", (json_int_t)s->offset, "live", 0));
-		stream_free(s);
+		stream_end(s);
 	}
 }
 
@@ -184,32 +202,38 @@ static bool hear(struct node *n, struct stream *s, const char *type, const struc
 	return s->is_watch && is_end && end_watch(n, s);
 }
 
-void op_jobs_heard(struct node *n, const char *type, const struct id32 *job, const json_t *event)
+void control_watch_heard(struct control_state *st, const char *type, const struct id32 *job, const json_t *event)
 {
-	for (size_t i = 0; job && i < STREAMS_MAX; i++)
-		if (streams[i].call && is_about(n, &streams[i], job) && hear(n, &streams[i], type, job, event))
-			stream_free(&streams[i]);
+	for (struct stream *s = job ? st->streams : NULL; s; s = s->next)
+		if (s->call && is_about(st->node, s, job) && hear(st->node, s, type, job, event))
+			stream_end(s);
 }
 
-uint64_t control_watch_tick(struct node *n)
+uint64_t control_watch_tick(struct control_state *st)
 {
 	uint64_t next = UINT64_MAX;
-	for (size_t i = 0; i < STREAMS_MAX; i++) {
-		struct stream *s = &streams[i];
+	for (struct stream *s = st->streams; s; s = s->next) {
 		if (!s->call || !s->deadline_ms)
 			continue;
-		if (node_now(n) >= s->deadline_ms && end_watch(n, s))
-			stream_free(s);
+		if (node_now(st->node) >= s->deadline_ms && end_watch(st->node, s))
+			stream_end(s);
 		else if (s->deadline_ms < next)
 			next = s->deadline_ms;
 	}
+	drop_gone(st);
 	return next;
 }
 
-void op_jobs_gone(struct node *n, uint64_t call_id)
+void control_watch_gone(struct control_state *st, uint64_t call_id)
 {
-	(void)n;
-	for (size_t i = 0; i < STREAMS_MAX; i++)
-		if (streams[i].call == call_id)
-			stream_free(&streams[i]);
+	for (struct stream *s = st->streams; s; s = s->next)
+		if (s->call == call_id)
+			stream_end(s);
+}
+
+void control_watch_release(struct control_state *st)
+{
+	for (struct stream *s = st->streams; s; s = s->next)
+		stream_end(s);
+	drop_gone(st);
 }

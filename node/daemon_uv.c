@@ -96,7 +96,7 @@ static void close_all(struct daemon *d)
 		return;
 	d->is_closed = true;
 	control_close(&d->control);
-	uv_close((uv_handle_t *)&d->wake, NULL);
+	uv_unref((uv_handle_t *)&d->wake); /* the store's threads use it until node_close() */
 	uv_close((uv_handle_t *)&d->timer, NULL);
 	uv_close((uv_handle_t *)&d->stop_timer, NULL);
 	uv_close((uv_handle_t *)&d->terminate, NULL);
@@ -110,8 +110,8 @@ static void work(struct daemon *d)
 	if (d->is_closed)
 		return;
 	node_work(d->node);
-	control_ops_durable(d->node);
-	const uint64_t watch = control_watch_tick(d->node);
+	control_ops_durable(d->control.state);
+	const uint64_t watch = control_watch_tick(d->control.state);
 	if (d->log_fd >= 0)
 		logfile_turn_over(&d->node->home, d->log_fd);
 	if (d->is_stopping && node_is_idle(d->node) && runners_are_gone(&d->runners)) {
@@ -223,6 +223,8 @@ int daemon_run(const struct home *home, const struct config *config, struct iden
 	}
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	node_close(d->node);
+	control_release(&d->control);
+	uv_close((uv_handle_t *)&d->wake, NULL);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&d->loop);
 	free(d);

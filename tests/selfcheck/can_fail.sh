@@ -50,12 +50,14 @@ put node/conflict.md 'a\n<<''<<<<< mine\n'
 put node/return.md 'a\r\n'
 put node/note.md 'TO''DO: more\n'
 put node/end.md 'a\nb'
+put node/global.c 'static const int fine = 1;\nstatic struct stream streams[64];\n'
 awk 'BEGIN { for (i = 0; i < 601; i++) print "" }' >"$tree/node/long.c"
 run tests/selfcheck/text.sh
 says "white space at the end" 'node/space.md:1: a '
 says "a conflict mark" 'node/conflict.md:2: '
 says "a carriage return" 'node/return.md:1: '
 says "a note to oneself" 'node/note.md:1: '
+says "a mutable global" 'node/global.c:2: static struct stream'
 says "no newline at the end" 'node/end.md: the last line has no end'
 says "too long a source" 'node/long.c: more than 600 lines'
 

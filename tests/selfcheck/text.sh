@@ -25,6 +25,8 @@ faults() {
 	/^[<=>|][<=>|][<=>|][<=>|][<=>|][<=>|][<=>|]( |$)/ { fault("conflict") }
 	/\r/ { fault("return") }
 	/(TO''DO|FIX''ME|XX''X)([ :]|$)/ { fault("note") }
+	# where programs live long, or nothing may be remembered; the stages are processes of one task each
+	FILENAME ~ /^(node|p2p|proto|policy)\/.*\.c$/ && /^\t*static [^(]*[;=[]/ && !/(^|[ \t*])const([ ;*[]|$)/ { fault("global") }
 	FNR == 601 && FILENAME ~ /\.[ch]$/ { print "long " FILENAME ": more than 600 lines" }'
 	# the last byte of each file behind a line with its name: another byte than a newline fills a line of its own
 	printf '%s\n' "$texts" | xargs tail -v -c 1 | awk '
@@ -41,6 +43,7 @@ verdict "no trailing white space" "$(of space)"
 verdict "no conflict marks" "$(of conflict)"
 verdict "no carriage returns" "$(of return)"
 verdict "no notes to oneself" "$(of note)"
+verdict "no mutable globals" "$(of global)"
 verdict "files end with a newline" "$(of end)"
 verdict "no source of more than 600 lines" "$(of long)"
 done_checks
