@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "node/idmap.h"
+#include "proto/idmap.h"
 #include "proto/body.h"
 #include "proto/ids.h"
 #include "proto/record.h"

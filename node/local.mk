@@ -23,7 +23,6 @@ libtalkoo_core_la_SOURCES = \
 	node/control_policy.c \
 	node/control_watch.c \
 	node/dossier.c node/dossier.h node/dossier_json.c \
-	node/idmap.c node/idmap.h \
 	node/index.c node/index.h node/index_edit.c node/index_edit.h \
 	node/intake.c node/intake.h node/intake_judge.c node/intake_judge.h \
 	node/jobs.c \

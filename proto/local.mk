@@ -24,6 +24,7 @@ libtalkoo_proto_la_SOURCES = \
 	proto/dsse.c proto/dsse.h \
 	proto/ed25519.c proto/ed25519.h \
 	proto/host.c proto/host.h \
+	proto/idmap.c proto/idmap.h \
 	proto/ids.c proto/ids.h \
 	proto/link.c \
 	proto/merkle.c proto/merkle.h \

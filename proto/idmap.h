@@ -2,8 +2,8 @@
  * strangers do not pile up in one place.
  *
  * Must not know: what the objects are. Links: libsodium. */
-#ifndef TALKOO_NODE_IDMAP_H
-#define TALKOO_NODE_IDMAP_H
+#ifndef TALKOO_PROTO_IDMAP_H
+#define TALKOO_PROTO_IDMAP_H
 
 #include <sodium.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "node/idmap.h"
+#include "proto/idmap.h"
 
 #include <stdlib.h>
 #include <string.h>
