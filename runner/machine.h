@@ -60,13 +60,13 @@ int machine_argv(const struct machine *m, struct machine_argv *ret, struct err *
 /* Whether the guest writes to this disk. */
 bool machine_disk_is_read_only(enum guest_disk disk);
 
-/* The profile that an arch's machines get, or 0 when this build has none for it. */
+/* The profile that an arch's machines get on this host, or 0 when this build has none for it. Takes 5 ms. */
 enum machine_profile machine_profile_default(const char *arch);
 /* "q35"; "unknown". */
 const char *machine_profile_name(enum machine_profile p);
 bool machine_profile_parse(const char *text, enum machine_profile *ret);
 
-/* Frequency of this host's time stamp counter in kHz, measured against the monotonic clock (20 ms); 0 where there is none.
+/* Frequency of this host's time stamp counter in kHz, measured against the monotonic clock (5 ms); 0 where there is none.
  * Guests need it on microvm: their own calibration hangs when the host is busy. */
 uint32_t machine_tsc_khz(void);
 /* Path of the QEMU for an arch: TALKOO_QEMU, else the first of PATH and the usual folders. out: size bytes.

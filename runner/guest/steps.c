@@ -63,17 +63,21 @@ static bool shell_has_pipefail(const char *shell)
 	return has;
 }
 
-static bool env_has(char *const *env, size_t len, const char *setting)
+/* Sets one variable; a later setting of a name takes the place of an earlier one. */
+static void env_set(char **env, size_t *len, char *setting)
 {
 	const size_t name = strcspn(setting, "=") + 1;
-	for (size_t i = 0; i < len; i++) {
-		if (!strncmp(env[i], setting, name))
-			return true;
+	for (size_t i = 0; i < *len; i++) {
+		if (!strncmp(env[i], setting, name)) {
+			env[i] = setting;
+			return;
+		}
 	}
-	return false;
+	if (*len < ENV_MAX)
+		env[(*len)++] = setting;
 }
 
-/* The plan's variables, then what it does not set. */
+/* What every step has, then the plan's variables, which win. */
 static char **make_env(const struct buf *plan_env)
 {
 	static char defaults[][80] = {"HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "TZ=UTC",
@@ -82,15 +86,13 @@ static char **make_env(const struct buf *plan_env)
 	if (!env)
 		return NULL;
 	size_t len = 0;
-	for (size_t at = 0; at < plan_env->len && len < ENV_MAX - ARRAY_LEN(defaults);) {
+	for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
+		env_set(env, &len, defaults[i]);
+	for (size_t at = 0; at < plan_env->len;) {
 		char *const setting = (char *)plan_env->data + at;
 		at += strlen(setting) + 1;
 		if (strchr(setting, '='))
-			env[len++] = setting;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(defaults); i++) {
-		if (!env_has(env, len, defaults[i]))
-			env[len++] = defaults[i];
+			env_set(env, &len, setting);
 	}
 	return env;
 }

@@ -52,7 +52,7 @@ static void test_job(enum machine_profile profile)
 	struct vm_spec s = vm_spec_default();
 	s.profile = profile;
 	s.source = &source;
-	s.env = "TALKOO_COMMIT=abc\nGREETING=a b  c\n";
+	s.env = "TALKOO_COMMIT=forged\nGREETING=a b  c\nTZ=UTC\nTALKOO_COMMIT=abc\n";
 	s.globs = "bin/*\nnothing-here\n";
 	s.steps[0] = "cat README; ./link; echo \"$TALKOO_COMMIT/$GREETING/$HOME/$LANG/$TZ\"; pwd; readlink /workspace; echo err >&2";
 	s.steps[1] = "echo from step two; mkdir /ci/artifacts/d; echo artifact >/ci/artifacts/d/a; cat; hostname; date +%Z; "

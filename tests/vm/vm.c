@@ -24,7 +24,7 @@ struct vm_spec vm_spec_default(void)
 	const char *const images = getenv("TALKOO_TEST_IMAGES");
 	snprintf(kernel, sizeof kernel, "%s/mini@1/kernel", images ? images : "test-images");
 	snprintf(initramfs, sizeof initramfs, "%s/mini@1/initramfs", images ? images : "test-images");
-	return (struct vm_spec){.profile = MACHINE_X86_64_Q35,
+	return (struct vm_spec){.profile = machine_profile_default("x86_64"),
 				.kernel = kernel,
 				.initramfs = initramfs,
 				.shell = "sh",

@@ -45,7 +45,7 @@ struct vm_result {
 };
 void vm_result_release(struct vm_result *r);
 
-/* Defaults: q35, the image in TALKOO_TEST_IMAGES/mini@1, 1 cpu, 512 MiB, 1 GiB scratch, 16 MiB artifacts, 60 s. */
+/* Defaults: this host's profile, the image in TALKOO_TEST_IMAGES/mini@1, 1 cpu, 512 MiB, 1 GiB scratch, 16 MiB artifacts, 60 s. */
 struct vm_spec vm_spec_default(void);
 /* 0, or -1 with a line on stderr when the machine could not even be started. */
 int vm_run(const struct vm_spec *spec, struct vm_result *ret);

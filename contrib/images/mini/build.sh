@@ -55,7 +55,7 @@ install -m 0755 "$init" "$tree/init"
 for module in virtio_ring virtio virtio_pci virtio_mmio virtio_console; do
 	add_module "$modules" "$tree/talkoo" $module port
 done
-for module in virtio_blk virtio_rng ext4; do
+for module in virtio_blk virtio_rng crc32c_generic ext4; do
 	add_module "$modules" "$tree/talkoo" $module disk
 done
 for module in squashfs overlay; do
