@@ -31,7 +31,8 @@ struct profile {
 /* A 64-bit baseline of 2011 (x86-64-v2 and AES), without a vendor's peculiarities: what the host lacks of it is left out by
  * QEMU, what it has beyond is hidden. rdrand: the first random byte need not wait for jitter. */
 #define X86_CPU "qemu64,+pni,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+lahf_lm,+aes,+pclmulqdq,+rdrand,+rdtscp,-svm"
-/* noreplace-smp: rewriting the kernel's lock prefixes costs a tenth of an emulated boot. panic=-1: reset at once, which -no-reboot makes the end; mitigations protect a guest from itself, which owns it */
+/* noreplace-smp: rewriting the kernel's lock prefixes costs a tenth of an emulated boot. panic=-1: reset at once, which
+ * -no-reboot makes the end. mitigations protect a guest from itself, which owns it. */
 #define KERNEL_LINE                                                                                                    \
 	"console=ttyS0 quiet panic=-1 cryptomgr.notests mitigations=off random.trust_cpu=on random.trust_bootloader=on "  \
 	"noreplace-smp i8042.noaux i8042.nokbd 8250.nr_uarts=1"
@@ -44,7 +45,7 @@ static const struct profile profiles[] = {
 	 .arch = "x86_64",
 	 .qemu = "qemu-system-x86_64",
 	 .qemu_package = "qemu-system-x86",
-	 .machine = "microvm,pit=off,rtc=on,acpi=on,pcie=off,usb=off,x-option-roms=off,auto-kernel-cmdline=on",
+	 .machine = "microvm,pit=off,rtc=on,acpi=on,pcie=off,usb=off,x-option-roms=off,auto-kernel-cmdline=off",
 	 .bus = "device",
 	 .bus_options = "",
 	 .cpu = X86_CPU,

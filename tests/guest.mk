@@ -17,7 +17,7 @@ fuzz_image_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 
 # boots real machines without the runner around them
 VM_TARGETS += vm_boot
-VM_TESTS += tests/vm/boot.sh
+VM_TESTS += tests/vm/boot.sh tests/vm/image.sh
 vm_boot_SOURCES = tests/vm/boot.c tests/vm/vm.c tests/vm/vm.h tests/vm/vm_tar.c tests/vm/vm_tar.h \
 	tests/unit/tap.c tests/unit/tap.h
 vm_boot_LDADD = libtalkoo-machine.la

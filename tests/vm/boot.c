@@ -56,11 +56,12 @@ static void test_job(enum machine_profile profile)
 	s.globs = "bin/*\nnothing-here\n";
 	s.steps[0] = "cat README; ./link; echo \"$TALKOO_COMMIT/$GREETING/$HOME/$LANG/$TZ\"; pwd; readlink /workspace; echo err >&2";
 	s.steps[1] = "echo from step two; mkdir /ci/artifacts/d; echo artifact >/ci/artifacts/d/a; cat; hostname; date +%Z; "
-		     "ping -c 1 -w 2 127.0.0.1 >/dev/null && echo loopback; ip -o link | wc -l; sleep 1.2";
+		     "ping -c 1 -w 2 127.0.0.1 >/dev/null && echo loopback; ip -o link | wc -l; for d in /sys/block/vd*; do cat $d/serial; echo; done; cat /sys/devices/system/clocksource/*/current_clocksource | cut -d- -f1; sleep 1.2";
 	CLEANUP(vm_result_release) struct vm_result r;
 	boot(&s, &r, machine_profile_name(profile));
 	STREQ(buf_cstr(&r.output[0]), "read me\ntool runs\nabc/a b  c//root/C.UTF-8/UTC\n/ci/src\n/ci\nerr\n");
-	STREQ(buf_cstr(&r.output[1]), "from step two\ntalkoo\nUTC\nloopback\n1\n");
+	STREQ(buf_cstr(&r.output[1]), "from step two\ntalkoo\nUTC\nloopback\n1\n"
+				   "root\nplan\nsource\nartifacts\ncache\ndeps\nscratch\ntsc\n");
 	OK(r.started == 2 && r.ended == 2 && r.exit_codes[0] == 0 && r.exit_codes[1] == 0, "both steps passed");
 	OK(r.done && !r.is_partial && r.tar_bytes == r.artifacts.len, "done, whole");
 	expect_text(&r, "d/a", "artifact\n");
