@@ -15,6 +15,9 @@ fuzz_image_SOURCES = tests/fuzz/fuzz_image.c $(FUZZ_REPLAY)
 fuzz_image_LDADD = libtalkoo-image.la
 fuzz_image_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 
+# what the test image is made of, beside talkoo-init
+IMAGE_RECIPE = $(dist_images_SCRIPTS) $(dist_images_DATA) $(dist_mini_SCRIPTS) $(dist_minietc_DATA)
+
 # boots real machines without the runner around them
 VM_TARGETS += vm_boot
 VM_TESTS += tests/vm/boot.sh tests/vm/image.sh

@@ -60,11 +60,15 @@ TESTS += $(UNIT_TESTS)
 TESTS += $(SELF_TESTS)
 EXTRA_DIST += $(SELF_TESTS) $(VM_TESTS) $(E2E_TESTS)
 
-# the image that the VM and end-to-end tests boot, built once a build folder
-test-image: all
-	test -e test-images/mini@1/manifest.json || \
+# the image that the VM and end-to-end tests boot: built anew when what goes into it is newer, so that no test meets an old init
+TEST_IMAGE = test-images/mini@1/manifest.json
+test-image: all $(TEST_IMAGE)
+$(TEST_IMAGE): talkoo-init$(EXEEXT) $(IMAGE_RECIPE)
 	TALKOO_LIBEXECDIR='$(abs_top_builddir)' TALKOO_DATADIR='$(abs_top_srcdir)/contrib' \
 	$(top_srcdir)/contrib/images/build.sh mini '$(abs_top_builddir)/test-images'
+	touch $@
+clean-local:
+	rm -rf test-images
 check-vm: test-image $(VM_TARGETS)
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(VM_TESTS)' TEST_SUITE_LOG=test-suite-vm.log
 check-e2e: test-image
