@@ -56,6 +56,7 @@ int query_init(struct query *q, const struct store_filter *f, struct err *err)
 			    .has_project = f->project, .has_job = f->job, .has_id = f->id, .has_author = f->author,
 			    .has_key = f->key, .key_len = f->key ? f->key_len : 0,
 			    .limit = f->limit ? f->limit : STORE_ROWS_DEFAULT};
+	q->work.read = query_read;
 	q->work.deliver = query_deliver;
 	if (f->project)
 		q->project = *f->project;
@@ -101,6 +102,19 @@ void query_free(struct query *q)
 		record_unref(q->rows[i]);
 	free(q->rows);
 	free(q);
+}
+
+static bool keep_row(void *user, struct record *r)
+{
+	struct query *q = user;
+	return query_keep(q, r, &q->work.err) == 0;
+}
+
+void query_read(struct work *w, struct store *view)
+{
+	struct query *q = (struct query *)w, plain = *q; /* an implementation may gather rows of its own */
+	const int code = view->v->each(view, &plain, keep_row, q, &w->err);
+	w->err.code = code ? code : w->err.code; /* where keep_row() left its own failure */
 }
 
 void query_deliver(struct work *w)

@@ -70,7 +70,42 @@ int store_query(struct store *s, const struct store_filter *f, store_rows_fn on_
 	}
 	q->on_rows = on_rows;
 	q->user = user;
-	return s->v->query(s, q, err);
+	const int failed = s->v->read(s, &q->work, err);
+	if (failed)
+		query_free(q);
+	return failed;
+}
+
+struct reading {
+	struct work work;
+	store_run_fn run;
+	store_done_fn done;
+	void *user;
+};
+
+static void reading_read(struct work *w, struct store *view)
+{
+	struct reading *r = (struct reading *)w;
+	r->run(view, r->user);
+}
+
+static void reading_deliver(struct work *w)
+{
+	struct reading *r = (struct reading *)w;
+	r->done(r->user);
+	free(r);
+}
+
+int store_read(struct store *s, store_run_fn run, store_done_fn done, void *user, struct err *err)
+{
+	struct reading *r = malloc(sizeof *r);
+	if (!r)
+		return err_set(err, ERR_NOMEM, "reading the database: out of memory");
+	*r = (struct reading){.work = {.read = reading_read, .deliver = reading_deliver}, .run = run, .done = done, .user = user};
+	const int code = s->v->read(s, &r->work, err);
+	if (code)
+		free(r);
+	return code;
 }
 
 int store_each_now(struct store *s, const struct store_filter *f, store_record_fn fn, void *user, struct err *err)

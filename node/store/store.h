@@ -3,7 +3,7 @@
  *
  * Writing: store_submit(batch, on_durable). The writer thread commits what has gathered (256 operations or 5 ms), fsyncs, and
  * on_durable runs in store_poll() on the caller's thread: after it, and only then, an acknowledgement may leave.
- * A batch is atomic. Reading: store_query(…) on reader threads for the daemon; the *_now functions block and are for
+ * A batch is atomic. Reading: store_query(…) and store_read(…) on reader threads for the daemon; the *_now functions block and are for
  * start-up, tests and small indexed look-ups.
  * A batch that fails (disk full, the cap, an I/O error) leaves nothing behind and spoils no other; on_durable gets code and
  * sentence, and the store goes on: the next batch is tried anew.
@@ -83,6 +83,12 @@ typedef bool (*store_record_fn)(void *user, struct record *r); /* lent; false st
  * array it lends. ERR_USAGE for a filter that is none, ERR_LIMIT when more than 1,024 queries wait. */
 typedef void (*store_rows_fn)(void *user, struct record *const *rows, size_t len, const struct err *err /* NULL when fine */);
 int store_query(struct store *s, const struct store_filter *f, store_rows_fn on_rows, void *user, struct err *err) MUST_CHECK;
+/* Several reads, and what is made of them, on a reader thread: run() may give `view` (which sees all that is durable) to the functions
+ * store_…_now() that read, and touch *user, nothing else; it need not be quick. Then done() in store_poll() on the caller's thread, once
+ * for each store_read() that returned 0, at the latest in store_close(). Two of them may run at once and end in any order. ERR_LIMIT as above. */
+typedef void (*store_run_fn)(struct store *view, void *user);
+typedef void (*store_done_fn)(void *user);
+int store_read(struct store *s, store_run_fn run, store_done_fn done, void *user, struct err *err) MUST_CHECK;
 /* Blocking twin: sees all that is durable. fn (as those below) may submit, but neither poll, flush nor submit_now. */
 int store_each_now(struct store *s, const struct store_filter *f, store_record_fn fn, void *user, struct err *err) MUST_CHECK;
 

@@ -6,7 +6,7 @@
 #include "node/store/store.h"
 
 #define STORE_WAITING_OPS_MAX 65536  /* back-pressure: operations that wait to be committed */
-#define STORE_WAITING_QUERIES_MAX 1024
+#define STORE_WAITING_READS_MAX 1024
 #define STORE_ROWS_DEFAULT 10000
 #define STORE_EVENTS_KEPT 100000
 #define STORE_COMMIT_TEXT_MAX 65     /* a sha256 commit in hex, and the 0 byte */
@@ -37,9 +37,10 @@ struct op {
 	};
 };
 
-/* A batch or a query on its way: first in a queue, then, done, in the list that store_poll() empties. */
+/* A batch or a reading on its way: first in a queue, then, done, in the list that store_poll() empties. */
 struct work {
 	struct work *next;
+	void (*read)(struct work *w, struct store *view); /* on a reader thread; NULL: a batch */
 	void (*deliver)(struct work *w); /* on the caller's thread: calls back, then frees w */
 	struct err err;
 };
@@ -87,6 +88,7 @@ int query_init(struct query *q, const struct store_filter *f, struct err *err) M
 /* Adds a row to q->rows, with a reference of its own. */
 int query_keep(struct query *q, struct record *r, struct err *err) MUST_CHECK;
 void query_free(struct query *q);
+void query_read(struct work *w, struct store *view);
 void query_deliver(struct work *w);
 
 /* author || kind || key of a replaceable record: at most one record has it. Returns its length; 0 for other kinds. */
@@ -98,7 +100,7 @@ struct store_vtable {
 	void (*flush)(struct store *s);
 	int (*submit)(struct store *s, struct store_batch *b /* takes */, struct err *err);
 	int (*submit_now)(struct store *s, struct store_batch *b /* takes */, struct err *err);
-	int (*query)(struct store *s, struct query *q /* takes */, struct err *err);
+	int (*read)(struct store *s, struct work *w /* takes, but not on failure */, struct err *err);
 	int (*each)(struct store *s, struct query *q, store_record_fn fn, void *user, struct err *err);
 	int (*get_kv)(struct store *s, const char *space, const char *key, struct buf *ret, struct err *err);
 	int (*each_kv)(struct store *s, const char *space, store_kv_fn fn, void *user, struct err *err);

@@ -352,7 +352,7 @@ static unsigned memory_poll(struct store *s)
 	work_move(&queries, &m->queries);
 	m->pending_queries = 0;
 	for (struct work *w; (w = work_pop(&queries));) {
-		(void)collect(m, (struct query *)w, &w->err);
+		w->read(w, s);
 		work_push(&done, w);
 	}
 	return work_deliver(&done);
@@ -419,15 +419,13 @@ static int memory_submit_now(struct store *s, struct store_batch *b, struct err 
 	return code;
 }
 
-static int memory_query(struct store *s, struct query *q, struct err *err)
+static int memory_read(struct store *s, struct work *w, struct err *err)
 {
 	struct memory *m = (struct memory *)s;
-	if (m->pending_queries == STORE_WAITING_QUERIES_MAX) {
-		query_free(q);
-		return err_set(err, ERR_LIMIT, "reading the database: more than %d queries wait", STORE_WAITING_QUERIES_MAX);
-	}
+	if (m->pending_queries == STORE_WAITING_READS_MAX)
+		return err_set(err, ERR_LIMIT, "reading the database: more than %d queries wait", STORE_WAITING_READS_MAX);
 	m->pending_queries++;
-	work_push(&m->queries, &q->work);
+	work_push(&m->queries, w);
 	wake(m);
 	return 0;
 }
@@ -503,7 +501,7 @@ static uint64_t memory_size(struct store *s)
 
 static const struct store_vtable memory_vtable = {
 	.close = memory_close, .poll = memory_poll, .flush = memory_flush, .submit = memory_submit,
-	.submit_now = memory_submit_now, .query = memory_query, .each = memory_each, .get_kv = memory_get_kv,
+	.submit_now = memory_submit_now, .read = memory_read, .each = memory_each, .get_kv = memory_get_kv,
 	.each_kv = memory_each_kv, .each_event = memory_each_event, .check = memory_check, .size = memory_size,
 };
 

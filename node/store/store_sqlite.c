@@ -1,4 +1,4 @@
-/* The store on disk: a writer thread that commits what has gathered, a reader thread for queries, and the list of what is
+/* The store on disk: a writer thread that commits what has gathered, reader threads for what is asked, and the list of what is
  * done, which store_poll() delivers on the caller's thread. Only the fields under "lock" are touched by more than one thread. */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,26 +16,39 @@
 #define BATCH_MAX_DEFAULT 256
 #define WRITER_CACHE_KIB 8192 /* the index pages that a busy minute's random ids touch */
 #define READER_CACHE_KIB 1024
+#define READERS 2 /* a long answer does not hold up the short ones */
 /* quick_check reads the whole file: where that takes longer than a start may, damage is found when it is read */
 #define QUICK_CHECK_BYTES_MAX (32u << 20)
 
-struct sqlite_store {
+/* A connection that reads: the store itself for the caller's thread, and what a reader thread gives to run(). */
+struct view {
 	struct store base;
+	sqlite3 *db;
+};
+
+struct reader {
+	struct view view; /* the thread's while it runs */
+	struct sqlite_store *store;
+	pthread_t thread;
+	bool has_thread;
+};
+
+struct sqlite_store {
+	struct view now; /* first: the store that the caller knows */
 	char *path;
 	store_wake_fn wake;
 	void *wake_user;
 	size_t batch_max;
 	unsigned batch_wait_ms;
 	struct writer writer; /* the writer thread's while it runs */
-	sqlite3 *reader_db;   /* the reader thread's */
-	sqlite3 *now_db;      /* the caller's */
-	pthread_t writer_thread, reader_thread;
-	bool has_writer, has_reader;
+	struct reader readers[READERS];
+	pthread_t writer_thread;
+	bool has_writer;
 
 	pthread_mutex_t lock;
 	pthread_cond_t to_writer, to_reader, progress;
-	struct work_list pending, queries, done;
-	size_t pending_ops, pending_queries;
+	struct work_list pending, reads, done;
+	size_t pending_ops, pending_reads;
 	struct timespec pending_since; /* when the first of pending came */
 	unsigned waiters;              /* callers that block on a commit: it does not wait for more to gather */
 	bool is_committing, is_closing;
@@ -46,7 +59,7 @@ static void finish(struct sqlite_store *s, struct work_list *finished)
 {
 	for (struct work *w; (w = work_pop(finished));) {
 		struct store_batch *b = (struct store_batch *)w;
-		if (w->deliver != query_deliver && b->is_waited_for)
+		if (!w->read && b->is_waited_for)
 			b->is_done = true; /* its owner frees it */
 		else
 			work_push(&s->done, w);
@@ -117,29 +130,22 @@ static void *writer_main(void *arg)
 	return NULL;
 }
 
-static bool keep_row(void *user, struct record *r)
-{
-	struct query *q = user;
-	return query_keep(q, r, &q->work.err) == 0;
-}
-
 static void *reader_main(void *arg)
 {
-	struct sqlite_store *s = arg;
+	struct reader *me = arg;
+	struct sqlite_store *s = me->store;
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
-		while (!s->queries.first && !s->is_closing)
+		while (!s->reads.first && !s->is_closing)
 			pthread_cond_wait(&s->to_reader, &s->lock);
-		struct query *q = (struct query *)work_pop(&s->queries);
-		if (!q)
+		struct work *w = work_pop(&s->reads);
+		if (!w)
 			break;
-		s->pending_queries--;
+		s->pending_reads--;
 		pthread_mutex_unlock(&s->lock);
-		struct err *err = &q->work.err; /* where keep_row() leaves its own failure, too */
-		const int code = sql_each_record(s->reader_db, q, keep_row, q, err);
-		err->code = code ? code : err->code;
+		w->read(w, &me->view.base);
 		struct work_list one = {0};
-		work_push(&one, &q->work);
+		work_push(&one, w);
 		pthread_mutex_lock(&s->lock);
 		finish(s, &one);
 		pthread_mutex_unlock(&s->lock);
@@ -218,52 +224,51 @@ static int sqlite_submit_now(struct store *base, struct store_batch *b, struct e
 	return code;
 }
 
-static int sqlite_query(struct store *base, struct query *q, struct err *err)
+static int sqlite_read(struct store *base, struct work *w, struct err *err)
 {
 	struct sqlite_store *s = (struct sqlite_store *)base;
 	pthread_mutex_lock(&s->lock);
-	const bool fits = s->pending_queries < STORE_WAITING_QUERIES_MAX;
+	const bool fits = s->pending_reads < STORE_WAITING_READS_MAX;
 	if (fits) {
-		work_push(&s->queries, &q->work);
-		s->pending_queries++;
+		work_push(&s->reads, w);
+		s->pending_reads++;
 		pthread_cond_signal(&s->to_reader);
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (fits)
 		return 0;
-	query_free(q);
-	return err_set(err, ERR_LIMIT, "reading the database: more than %d queries wait", STORE_WAITING_QUERIES_MAX);
+	return err_set(err, ERR_LIMIT, "reading the database: more than %d queries wait", STORE_WAITING_READS_MAX);
 }
 
-static sqlite3 *now_db(struct store *base)
+static sqlite3 *db_of(struct store *base)
 {
-	return ((struct sqlite_store *)base)->now_db;
+	return ((struct view *)base)->db;
 }
 
 static int sqlite_each(struct store *base, struct query *q, store_record_fn fn, void *user, struct err *err)
 {
-	return sql_each_record(now_db(base), q, fn, user, err);
+	return sql_each_record(db_of(base), q, fn, user, err);
 }
 
 static int sqlite_get_kv(struct store *base, const char *space, const char *key, struct buf *ret, struct err *err)
 {
-	return sql_get_kv(now_db(base), space, key, ret, err);
+	return sql_get_kv(db_of(base), space, key, ret, err);
 }
 
 static int sqlite_each_kv(struct store *base, const char *space, store_kv_fn fn, void *user, struct err *err)
 {
-	return sql_each_kv(now_db(base), space, fn, user, err);
+	return sql_each_kv(db_of(base), space, fn, user, err);
 }
 
 static int sqlite_each_event(struct store *base, uint64_t since, size_t limit, store_event_fn fn, void *user, uint64_t *ret_oldest,
 			     uint64_t *ret_newest, struct err *err)
 {
-	return sql_each_event(now_db(base), since, limit, fn, user, ret_oldest, ret_newest, err);
+	return sql_each_event(db_of(base), since, limit, fn, user, ret_oldest, ret_newest, err);
 }
 
 static int sqlite_check(struct store *base, struct err *err)
 {
-	return sql_check(now_db(base), err);
+	return sql_check(db_of(base), err);
 }
 
 static uint64_t file_size(const char *path)
@@ -285,12 +290,13 @@ static void join(struct sqlite_store *s)
 	pthread_mutex_lock(&s->lock);
 	s->is_closing = true;
 	pthread_cond_signal(&s->to_writer);
-	pthread_cond_signal(&s->to_reader);
+	pthread_cond_broadcast(&s->to_reader);
 	pthread_mutex_unlock(&s->lock);
 	if (s->has_writer)
 		pthread_join(s->writer_thread, NULL);
-	if (s->has_reader)
-		pthread_join(s->reader_thread, NULL);
+	for (size_t i = 0; i < READERS; i++)
+		if (s->readers[i].has_thread)
+			pthread_join(s->readers[i].thread, NULL);
 }
 
 static void sqlite_close(struct store *base)
@@ -300,8 +306,9 @@ static void sqlite_close(struct store *base)
 		sqlite_flush(base);
 	join(s);
 	(void)sqlite_poll(base);
-	sqlite3_close(s->reader_db);
-	sqlite3_close(s->now_db);
+	for (size_t i = 0; i < READERS; i++)
+		sqlite3_close(s->readers[i].view.db);
+	sqlite3_close(s->now.db);
 	writer_release(&s->writer); /* the last connection: SQLite empties the WAL into the file */
 	pthread_cond_destroy(&s->to_writer);
 	pthread_cond_destroy(&s->to_reader);
@@ -313,8 +320,13 @@ static void sqlite_close(struct store *base)
 
 static const struct store_vtable sqlite_vtable = {
 	.close = sqlite_close, .poll = sqlite_poll, .flush = sqlite_flush, .submit = sqlite_submit,
-	.submit_now = sqlite_submit_now, .query = sqlite_query, .each = sqlite_each, .get_kv = sqlite_get_kv,
+	.submit_now = sqlite_submit_now, .read = sqlite_read, .each = sqlite_each, .get_kv = sqlite_get_kv,
 	.each_kv = sqlite_each_kv, .each_event = sqlite_each_event, .check = sqlite_check, .size = sqlite_size,
+};
+
+/* what a reader thread may use */
+static const struct store_vtable view_vtable = {
+	.each = sqlite_each, .get_kv = sqlite_get_kv, .each_kv = sqlite_each_kv, .each_event = sqlite_each_event,
 };
 
 static struct sqlite_store *store_new(const struct store_options *o)
@@ -327,7 +339,7 @@ static struct sqlite_store *store_new(const struct store_options *o)
 		free(s);
 		return NULL;
 	}
-	s->base.v = &sqlite_vtable;
+	s->now.base.v = &sqlite_vtable;
 	s->wake = o->wake;
 	s->wake_user = o->wake_user;
 	s->batch_max = o->batch_max ? o->batch_max : BATCH_MAX_DEFAULT;
@@ -409,8 +421,10 @@ static int open_databases(struct sqlite_store *s, uint64_t max_bytes, struct err
 		sqlite3_close(db);
 		return code;
 	}
-	code = sql_open(s->path, READER_CACHE_KIB, &s->reader_db, err);
-	return code ? code : sql_open(s->path, READER_CACHE_KIB, &s->now_db, err);
+	code = sql_open(s->path, READER_CACHE_KIB, &s->now.db, err);
+	for (size_t i = 0; i < READERS && !code; i++)
+		code = sql_open(s->path, READER_CACHE_KIB, &s->readers[i].view.db, err);
+	return code;
 }
 
 /* Signals stay the caller's: its loop handles them. Those of a thread's own faults cannot be put off. */
@@ -424,9 +438,12 @@ static int start_threads(struct sqlite_store *s, struct err *err)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int failed = pthread_create(&s->writer_thread, NULL, writer_main, s);
 	s->has_writer = !failed;
-	if (!failed) {
-		failed = pthread_create(&s->reader_thread, NULL, reader_main, s);
-		s->has_reader = !failed;
+	for (size_t i = 0; i < READERS && !failed; i++) {
+		struct reader *r = &s->readers[i];
+		r->view.base.v = &view_vtable;
+		r->store = s;
+		failed = pthread_create(&r->thread, NULL, reader_main, r);
+		r->has_thread = !failed;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return failed ? err_errno(err, failed, "starting the store's threads") : 0;
@@ -441,9 +458,9 @@ int store_sqlite_open(const struct store_options *o, struct store **ret, struct 
 	if (!code)
 		code = start_threads(s, err);
 	if (code) {
-		sqlite_close(&s->base);
+		sqlite_close(&s->now.base);
 		return code;
 	}
-	*ret = &s->base;
+	*ret = &s->now.base;
 	return 0;
 }

@@ -1,4 +1,5 @@
 /* One suite for both stores: every test runs on SQLite and on the twin in memory, and a long random run compares them. */
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -403,6 +404,84 @@ static void test_queries(const char *path)
 	OK(few.calls == 1 && few.len == 5 && few.first_is_newest, "five, newest first");
 }
 
+struct reading {
+	int code;
+	unsigned records, kvs, events, done;
+	bool was_elsewhere;
+	pthread_t caller;
+};
+
+static bool count_record(void *user, struct record *r)
+{
+	(void)r;
+	((struct reading *)user)->records++;
+	return true;
+}
+
+static bool count_kv(void *user, const char *key, const uint8_t *bytes, size_t len)
+{
+	(void)key;
+	(void)bytes;
+	((struct reading *)user)->kvs += len == 1;
+	return true;
+}
+
+static bool count_event(void *user, uint64_t id, const json_t *object)
+{
+	((struct reading *)user)->events += id == 1 && json_is_object(object);
+	return true;
+}
+
+static void read_all(struct store *view, void *user)
+{
+	struct reading *r = user;
+	const struct store_filter jobs = {.kind = RECORD_JOB};
+	struct buf value;
+	buf_init(&value, 100);
+	r->was_elsewhere = !pthread_equal(pthread_self(), r->caller);
+	r->code = store_each_now(view, &jobs, count_record, r, NULL);
+	if (!r->code)
+		r->code = store_each_kv_now(view, "space", count_kv, r, NULL);
+	if (!r->code)
+		r->code = store_get_kv_now(view, "space", "key", &value, NULL);
+	if (!r->code)
+		r->code = store_each_event_now(view, 0, 10, count_event, r, NULL, NULL, NULL);
+	buf_release(&value);
+}
+
+static void on_read(void *user)
+{
+	((struct reading *)user)->done++;
+}
+
+/* A reader sees what is durable, from a thread of its own where there is a disk, and is told of exactly once. */
+static void test_readings(const char *path)
+{
+	struct store *s = open_store(path, 0);
+	struct store_batch *b = store_batch_new();
+	struct record *r = make_record(1, RECORD_JOB, NULL, 1, 1000, 10);
+	json_t *event = json_object();
+	store_put_record(b, r, NULL, NULL, NULL);
+	store_put_kv(b, "space", "key", "v", 1);
+	store_put_event(b, "test", 1000, event);
+	json_decref(event);
+	record_unref(r);
+	OK(submit_ok(s, b), "a record, a value, an event");
+	struct reading list[20];
+	unsigned failed = 0, done = 0, right = 0;
+	for (size_t i = 0; i < 20; i++) {
+		list[i] = (struct reading){.caller = pthread_self()};
+		failed += store_read(s, read_all, on_read, &list[i], NULL) != 0;
+	}
+	OK(!failed, "twenty readings");
+	store_close(s);
+	for (size_t i = 0; i < 20; i++) {
+		done += list[i].done == 1;
+		right += !list[i].code && list[i].records == 1 && list[i].kvs == 1 && list[i].events == 1 && list[i].was_elsewhere == (path != NULL);
+	}
+	OK(done == 20 && right == 20, "each is done once (%u) and saw all (%u)", done, right);
+}
+
 static void test_back_pressure(const char *path)
 {
 	struct store *s = open_store(path, 0);
@@ -580,7 +659,7 @@ int main(void)
 	if (sodium_init() < 0)
 		return 1;
 	static void (*const tests[])(const char *) = {test_filters, test_replacing, test_kv, test_events, test_events_dropped,
-						      test_completions, test_queries, test_back_pressure, test_cap};
+						      test_completions, test_queries, test_readings, test_back_pressure, test_cap};
 	temp_make();
 	for (size_t i = 0; i < ARRAY_LEN(tests); i++) {
 		char name[32];
