@@ -177,21 +177,10 @@ void gossip_input(struct gossip *g, uint32_t peer, enum session_message type, co
 		g->stats.faults[GOSSIP_FAULT_MALFORMED]++;
 }
 
-static struct recset *set_of(struct gossip *g, const struct record *r, struct recset_item *ret_item)
+void gossip_load(struct gossip *g, const struct id32 *topic, uint32_t kind, const struct recset_item *item)
 {
-	const struct record_fields *f = record_get(r);
-	struct topic *t = gossip_topic(g, &f->topic);
-	if (!t || f->kind >= RECORD_NODE || !f->kind)
-		return NULL;
-	*ret_item = (struct recset_item){f->expires_ms, *record_id(r)};
-	return &t->kinds[f->kind];
-}
-
-void gossip_load(struct gossip *g, const struct record *r)
-{
-	struct recset_item item;
-	struct recset *s = set_of(g, r, &item);
-	if (s && !recset_insert(s, &item))
+	struct topic *t = gossip_topic(g, topic);
+	if (t && kind && kind < RECORD_NODE && !recset_insert(&t->kinds[kind], item))
 		g->stats.faults[GOSSIP_FAULT_FULL]++;
 }
 
@@ -199,7 +188,8 @@ void gossip_admitted(struct gossip *g, const struct record *r, uint32_t from, ui
 {
 	const struct record_fields *f = record_get(r);
 	struct peer *source = gossip_peer(g, from);
-	gossip_load(g, r);
+	const struct recset_item item = {f->expires_ms, *record_id(r)};
+	gossip_load(g, &f->topic, f->kind, &item);
 	gossip_drop_want(g, record_id(r));
 	struct recent *recent = note_recent(g, record_id(r));
 	if (source)
@@ -228,12 +218,27 @@ void gossip_refused(struct gossip *g, const struct id32 *id)
 	note_recent(g, id);
 }
 
-void gossip_dropped(struct gossip *g, const struct record *r)
+void gossip_unproven(struct gossip *g, const struct id32 *id, uint64_t now_ms)
 {
-	struct recset_item item;
-	struct recset *s = set_of(g, r, &item);
-	if (s)
-		recset_remove(s, &item);
+	struct want *w = gossip_find_want(g, id);
+	if (w)
+		w->asked = -1;
+	gossip_overdue(g, now_ms);
+	gossip_ask(g, now_ms);
+}
+
+void gossip_dropped(struct gossip *g, const struct id32 *id)
+{
+	for (size_t i = 0; i < g->topics_len; i++)
+		for (size_t k = 1; k < ARRAY_LEN(g->topics[i].kinds); k++) {
+			struct recset *s = &g->topics[i].kinds[k];
+			for (size_t at = 0; at < s->len; at++)
+				if (id32_eq(&s->items[at].id, id)) {
+					const struct recset_item item = s->items[at];
+					recset_remove(s, &item);
+					return;
+				}
+		}
 }
 
 void gossip_found(struct gossip *g, uint32_t peer, const struct record *r)

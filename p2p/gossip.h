@@ -80,13 +80,16 @@ void gossip_peer_close(struct gossip *g, uint32_t peer, uint64_t now_ms);
 void gossip_input(struct gossip *g, uint32_t peer, enum session_message type, const uint8_t *bytes, size_t len, uint64_t now_ms);
 
 /* At the start: what the store holds already; nothing is sent. */
-void gossip_load(struct gossip *g, const struct record *r);
+void gossip_load(struct gossip *g, const struct id32 *topic, uint32_t kind, const struct recset_item *item);
 /* Intake admitted it (and it is durable, or was here): spreads it. from: the peer that brought it, 0 for our own. */
 void gossip_admitted(struct gossip *g, const struct record *r, uint32_t from, uint64_t now_ms);
 /* Intake did not take it: nobody is asked for it again. */
 void gossip_refused(struct gossip *g, const struct id32 *id);
-/* It left the set (superseded, evicted). */
-void gossip_dropped(struct gossip *g, const struct record *r);
+/* What peer offered under that id is not proven (a wrong signature, or no memory to judge it): says nothing about the id, since the signature is
+ * no part of it; the next that announced it is asked. */
+void gossip_unproven(struct gossip *g, const struct id32 *id, uint64_t now_ms);
+/* It left the set (superseded, evicted, forgotten). */
+void gossip_dropped(struct gossip *g, const struct id32 *id);
 /* A dependency: ask that peer (then others) for it. */
 void gossip_want(struct gossip *g, const struct id32 *id, uint32_t peer, uint64_t now_ms);
 void gossip_found(struct gossip *g, uint32_t peer, const struct record *r);

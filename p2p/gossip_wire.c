@@ -119,6 +119,12 @@ int gossip_range_decode(const uint8_t *bytes, size_t len, struct gossip_range *r
 	return code;
 }
 
+void gossip_topics_encode(const struct id32 *topics, size_t len, struct buf *b)
+{
+	mp_put_array(b, 1);
+	put_ids(b, topics, len);
+}
+
 int gossip_topics_decode(const uint8_t *bytes, size_t len, struct id32 *ret, size_t max, size_t *ret_len)
 {
 	msgpack_unpacked zone;

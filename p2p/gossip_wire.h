@@ -28,6 +28,7 @@ void gossip_range_encode(const struct gossip_range *v, struct buf *b);
 int gossip_range_decode(const uint8_t *bytes, size_t len, struct gossip_range *ret) MUST_CHECK;
 
 /* TOPICS [topics]: all that the sender follows now. */
+void gossip_topics_encode(const struct id32 *topics, size_t len, struct buf *b);
 int gossip_topics_decode(const uint8_t *bytes, size_t len, struct id32 *ret, size_t max, size_t *ret_len) MUST_CHECK;
 
 #endif

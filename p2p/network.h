@@ -26,6 +26,7 @@
 
 #define NETWORK_CONNECTIONS_MAX 64  /* open and on the way */
 #define NETWORK_INBOUND_MAX 48
+#define NETWORK_FAULTS_MAX 16       /* of one connection; then it is hung up on */
 #define NETWORK_INBOUND_PER_HOST 16 /* of one address that is not loopback */
 
 struct network_options {
@@ -101,10 +102,12 @@ void network_set_self(struct network *n, struct record *node_record);
 bool network_pin(struct network *n, const struct node_addr *addr, bool is_seed, uint64_t now_ms);
 
 /* Records: see gossip.h. from: the connection, 0 for our own. */
-void network_load(struct network *n, const struct record *r);
+void network_load(struct network *n, const struct id32 *topic, uint32_t kind, const struct recset_item *item);
 void network_admitted(struct network *n, const struct record *r, uint32_t from, uint64_t now_ms);
 void network_refused(struct network *n, const struct id32 *id);
-void network_dropped(struct network *n, const struct record *r);
+/* from offered bytes that do not prove themselves: counted, hung up on when it goes on; the next that announced the id is asked. */
+void network_unproven(struct network *n, const struct id32 *id, uint32_t from, uint64_t now_ms);
+void network_dropped(struct network *n, const struct id32 *id);
 void network_want(struct network *n, const struct id32 *id, uint32_t from, uint64_t now_ms);
 void network_found(struct network *n, uint32_t connection, const struct record *r);
 void network_not_found(struct network *n, uint32_t connection, const struct id32 *id);
@@ -135,7 +138,7 @@ struct network_stats {
 	uint64_t closed[CLOSE_DUPLICATE + 1]; /* by enum session_close */
 	uint64_t refused_accepts;
 };
-const struct network_stats *network_stats(const struct network *n);
+const struct network_stats *network_stats(struct network *n);
 const struct gossip_stats *network_gossip_stats(const struct network *n);
 
 #endif
