@@ -6,9 +6,7 @@
 
 #include "proto/base/cleanup.h"
 #include "proto/base/hex.h"
-#include "proto/mp.h"
-
-#define STRUCT_LEN_MAX 64 /* elements of a nested array that stands for a struct: room for later fields */
+#include "proto/body_impl.h"
 
 const char *plan_origin_name(enum plan_origin o)
 {
@@ -105,7 +103,7 @@ void body_put_digest(struct buf *b, const struct blob_digest *d)
 void body_get_digest(struct mp_cursor *c, const char *field, struct blob_digest *ret)
 {
 	struct mp_cursor d;
-	mp_get_array(c, field, STRUCT_LEN_MAX, &d);
+	mp_get_array(c, field, BODY_STRUCT_LEN_MAX, &d);
 	mp_get_bin_exact(&d, "sha256", ret->sha256, 32);
 	ret->size = mp_get_uint(&d, "size", NUMBER_MAX);
 	mp_get_bin_exact(&d, "root", ret->root, 32);
@@ -155,8 +153,7 @@ static void get_hex_or_nil(struct mp_cursor *c, const char *field, char out[65])
 		get_hex(c, field, 32, out);
 }
 
-/* Opens the body as a cursor. Zeroed doc: mp_doc_release() it. */
-static int body_open(const struct record *r, const char *what, struct mp_doc *doc, struct mp_cursor *ret, struct err *err)
+int body_open(const struct record *r, const char *what, struct mp_doc *doc, struct mp_cursor *ret, struct err *err)
 {
 	static const struct mp_limits limits = {RECORD_RESULT_LEN_MAX, RECORD_DEPTH_MAX, RECORD_ITEMS_MAX};
 	const struct record_fields *f = record_get(r);
@@ -166,7 +163,7 @@ static int body_open(const struct record *r, const char *what, struct mp_doc *do
 	return e;
 }
 
-static void require_no_key(struct mp_cursor *c, const struct record *r)
+void body_require_no_key(struct mp_cursor *c, const struct record *r)
 {
 	if (record_get(r)->key_len)
 		mp_cursor_fail(c, "key", "is not empty");
@@ -220,7 +217,7 @@ static void get_former(struct mp_cursor *c, struct project_body *p)
 	mp_get_array(c, "former", PROJECT_KEYS_MAX, &list);
 	for (; mp_more(&list); p->former_len++) {
 		struct mp_cursor one;
-		mp_get_array(&list, "former", STRUCT_LEN_MAX, &one);
+		mp_get_array(&list, "former", BODY_STRUCT_LEN_MAX, &one);
 		mp_get_bin_exact(&one, "key", p->former[p->former_len].key.b, 32);
 		p->former[p->former_len].removed_at_ms = mp_get_uint(&one, "removed_at", RECORD_NEVER);
 		mp_cursor_join(&list, &one);
@@ -315,7 +312,7 @@ static void get_commit(struct mp_cursor *c, char out[65])
 static void get_image(struct mp_cursor *c, struct job_body *p)
 {
 	struct mp_cursor image;
-	mp_get_array(c, "image", STRUCT_LEN_MAX, &image);
+	mp_get_array(c, "image", BODY_STRUCT_LEN_MAX, &image);
 	mp_get_line(&image, "name", p->image, sizeof p->image);
 	if (p->image[0] && !image_name_is_valid(p->image))
 		mp_cursor_fail(&image, "name", "is no image name");
@@ -326,7 +323,7 @@ static void get_image(struct mp_cursor *c, struct job_body *p)
 static void get_resources(struct mp_cursor *c, struct job_body *p)
 {
 	struct mp_cursor r;
-	mp_get_array(c, "resources", STRUCT_LEN_MAX, &r);
+	mp_get_array(c, "resources", BODY_STRUCT_LEN_MAX, &r);
 	p->cpus = (uint32_t)mp_get_uint(&r, "cpus", 65535);
 	p->memory_bytes = mp_get_uint(&r, "memory", NUMBER_MAX);
 	p->disk_bytes = mp_get_uint(&r, "disk", NUMBER_MAX);
@@ -378,7 +375,7 @@ static void plan_agree(struct mp_cursor *c, const struct job_body *p)
 static void get_plan(struct mp_cursor *c, struct job_body *p)
 {
 	struct mp_cursor plan;
-	mp_get_array(c, "plan", STRUCT_LEN_MAX, &plan);
+	mp_get_array(c, "plan", BODY_STRUCT_LEN_MAX, &plan);
 	p->plan_origin = (enum plan_origin)mp_get_uint(&plan, "origin", PLAN_INLINE);
 	if (!p->plan_origin)
 		mp_cursor_fail(&plan, "origin", "is 0");
@@ -407,7 +404,7 @@ static void job_agree(struct mp_cursor *c, const struct record *r, const struct 
 	topic_derive(&p->project, &topic);
 	if (!id32_eq(&topic, &f->topic))
 		mp_cursor_fail(c, "topic", "is not its project's");
-	require_no_key(c, r);
+	body_require_no_key(c, r);
 }
 
 int job_body_decode(const struct record *r, struct job_body *ret, struct err *err)
@@ -459,7 +456,7 @@ int cancel_body_decode(const struct record *r, struct cancel_body *ret, struct e
 	mp_get_bin_exact(&c, "job", p.job.b, 32);
 	mp_get_line(&c, "reason", p.reason, sizeof p.reason);
 	require_depends(&c, r, &p.job);
-	require_no_key(&c, r);
+	body_require_no_key(&c, r);
 	if ((e = mp_cursor_check(&c, err)))
 		return e;
 	*ret = p;
@@ -575,7 +572,7 @@ int result_body_decode(const struct record *r, struct result_body *ret, struct e
 	}
 	result_agree(&c, &p);
 	require_depends(&c, r, &p.job);
-	require_no_key(&c, r);
+	body_require_no_key(&c, r);
 	if ((e = mp_cursor_check(&c, err)))
 		return e;
 	*ret = p;

@@ -112,6 +112,22 @@ struct result_body {
 	uint8_t signature[64];     /* over the DSSE PAE, by the author */
 };
 
+#define NODE_ADDRESSES_MAX 4
+#define NODE_IMAGES_MAX 16
+#define NODE_SOFTWARE_MAX 64
+
+/* RECORD_NODE. Record: key empty, topic zero, depends empty. Passed on when asked for only. A node that only dials out has no address;
+ * what stands here is what its author says of itself, an address may be anybody's. */
+struct node_body_address { char host[256]; uint16_t port; }; /* name or literal address in normal form (ids.h: node_addr), never port 0 */
+struct node_body {
+	struct node_body_address addresses[NODE_ADDRESSES_MAX];
+	size_t addresses_len;
+	char arch[32];
+	char images[NODE_IMAGES_MAX][128]; /* NAME@VERSION */
+	size_t images_len;
+	char software[NODE_SOFTWARE_MAX]; /* for people: "talkoo 0.1.0" */
+};
+
 /* Encoders append to b (buf_check it). Names and reasons are mended to fit (mp_put_text); everything else must be as the
  * decoders want it, which record_sign()'s caller proves by decoding what it signed. */
 void project_body_encode(const struct project_body *p, struct buf *b);
@@ -119,6 +135,7 @@ void job_body_encode(const struct job_body *p, struct buf *b);
 void cancel_body_encode(const struct cancel_body *p, struct buf *b);
 void claim_body_encode(const struct claim_body *p, struct buf *b);
 void result_body_encode(const struct result_body *p, struct buf *b);
+void node_body_encode(const struct node_body *p, struct buf *b);
 
 /* Decoders: the record is of their kind (asserted). ERR_INVALID names the field; ret is untouched on failure.
  * ret_project may be NULL. */
@@ -127,6 +144,7 @@ int job_body_decode(const struct record *r, struct job_body *ret, struct err *er
 int cancel_body_decode(const struct record *r, struct cancel_body *ret, struct err *err) MUST_CHECK;
 int claim_body_decode(const struct record *r, struct claim_body *ret, struct err *err) MUST_CHECK;
 int result_body_decode(const struct record *r, struct result_body *ret, struct err *err) MUST_CHECK;
+int node_body_decode(const struct record *r, struct node_body *ret, struct err *err) MUST_CHECK;
 
 /* Digest elements as every record and body has them: [sha256, size, root]. */
 struct mp_cursor;

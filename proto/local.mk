@@ -20,7 +20,7 @@ libtalkoo_base_la_LIBADD = $(YAML_LIBS) $(JANSSON_LIBS)
 noinst_LTLIBRARIES += libtalkoo-proto.la
 
 libtalkoo_proto_la_SOURCES = \
-	proto/body.c proto/body.h \
+	proto/body.c proto/body.h proto/body_impl.h proto/body_node.c \
 	proto/dsse.c proto/dsse.h \
 	proto/ed25519.c proto/ed25519.h \
 	proto/host.c proto/host.h \

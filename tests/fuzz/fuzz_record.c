@@ -9,7 +9,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/samples.h"
 
-union any_body { struct project_body project; struct job_body job; struct cancel_body cancel; struct claim_body claim; struct result_body result; };
+union any_body { struct project_body project; struct job_body job; struct cancel_body cancel; struct claim_body claim; struct result_body result;
+		 struct node_body node; };
 
 static int body_decode(const struct record *r, union any_body *u)
 {
@@ -20,7 +21,7 @@ static int body_decode(const struct record *r, union any_body *u)
 	case RECORD_CANCEL: return cancel_body_decode(r, &u->cancel, &err);
 	case RECORD_CLAIM: return claim_body_decode(r, &u->claim, &err);
 	case RECORD_RESULT: return result_body_decode(r, &u->result, &err);
-	case RECORD_NODE: break;
+	case RECORD_NODE: return node_body_decode(r, &u->node, &err);
 	}
 	return -1;
 }
@@ -33,14 +34,14 @@ static void body_encode(uint32_t kind, const union any_body *u, struct buf *b)
 	case RECORD_CANCEL: cancel_body_encode(&u->cancel, b); break;
 	case RECORD_CLAIM: claim_body_encode(&u->claim, b); break;
 	case RECORD_RESULT: result_body_encode(&u->result, b); break;
-	case RECORD_NODE: break;
+	case RECORD_NODE: node_body_encode(&u->node, b); break;
 	}
 }
 
 /* The envelope that sample records have, around a body; as record_reopen() takes it. */
 static struct record *wrap(uint32_t kind, const uint8_t *body, size_t len)
 {
-	static const uint8_t no_signature[64], job[32] = {9};
+	static const uint8_t no_signature[64], job[32] = {9}, no_topic[32];
 	struct sample_key author;
 	struct id32 project, topic;
 	struct project_body sample;
@@ -54,13 +55,14 @@ static struct record *wrap(uint32_t kind, const uint8_t *body, size_t len)
 	mp_put_uint(&b, RECORD_VERSION);
 	mp_put_uint(&b, kind);
 	mp_put_bin(&b, author.id.b, 32);
-	mp_put_bin(&b, topic.b, 32);
+	mp_put_bin(&b, kind == RECORD_NODE ? no_topic : topic.b, 32);
 	mp_put_uint(&b, SAMPLE_CREATED_MS);
 	mp_put_uint(&b, SAMPLE_CREATED_MS + record_kind_lifetime_ms(kind));
 	mp_put_bin(&b, kind == RECORD_PROJECT ? sample.nonce : job, kind == RECORD_PROJECT ? 16 : kind == RECORD_CLAIM ? 32 : 0);
 	mp_put_uint(&b, 1);
-	mp_put_array(&b, 1);
-	mp_put_bin(&b, job, 32);
+	mp_put_array(&b, kind != RECORD_NODE);
+	if (kind != RECORD_NODE)
+		mp_put_bin(&b, job, 32);
 	buf_append(&b, body, len);
 	struct record *r = NULL;
 	struct err err;
@@ -106,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)!body_decode(r, u);
 		record_unref(r);
 	}
-	for (uint32_t kind = RECORD_PROJECT; kind <= RECORD_RESULT; kind++)
+	for (uint32_t kind = RECORD_PROJECT; kind <= RECORD_NODE; kind++)
 		one_body(kind, data, size);
 	return 0;
 }

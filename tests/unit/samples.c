@@ -75,6 +75,21 @@ void sample_job(struct job_body *p)
 	strcpy(p->plan_sha256, "97633f2f45ac15f7b2acdb3083feca4f3f7a7d0057f9711fa3a6833273f365d0");
 }
 
+void sample_node(struct node_body *p)
+{
+	memset(p, 0, sizeof *p);
+	strcpy(p->addresses[0].host, "seed.example.org");
+	p->addresses[0].port = PORT_DEFAULT;
+	strcpy(p->addresses[1].host, "2001:db8::1");
+	p->addresses[1].port = 443;
+	p->addresses_len = 2;
+	strcpy(p->arch, "x86_64");
+	strcpy(p->images[0], "mini@1");
+	strcpy(p->images[1], "debian-c@12.1");
+	p->images_len = 2;
+	strcpy(p->software, "talkoo 0.1.0");
+}
+
 struct record *sample_record(uint32_t kind, const struct sample_key *author, const struct id32 *topic, const void *key, size_t key_len,
 			     const struct id32 *depends, const struct buf *body)
 {
@@ -149,6 +164,17 @@ struct record *sample_error_record(const struct sample_key *author, const struct
 	buf_init(&body, RECORD_RESULT_LEN_MAX);
 	result_body_encode(&p, &body);
 	return sample_record(RECORD_RESULT, author, NULL, NULL, 0, record_id(job), &body);
+}
+
+struct record *sample_node_record(const struct sample_key *author)
+{
+	static const struct id32 no_topic;
+	struct node_body p;
+	CLEANUP(buf_release) struct buf body;
+	buf_init(&body, RECORD_LEN_MAX);
+	sample_node(&p);
+	node_body_encode(&p, &body);
+	return sample_record(RECORD_NODE, author, &no_topic, NULL, 0, NULL, &body);
 }
 
 static void sample_lists(struct statement *s, uint8_t outcome)

@@ -19,6 +19,7 @@ void sample_key_init(struct sample_key *k, uint8_t n);
 void sample_project(struct project_body *p);
 void sample_job(struct job_body *p);
 void sample_project_id(struct id32 *ret);
+void sample_node(struct node_body *p);
 
 /* Signs; an error ends the program. key, depends may be NULL. topic NULL: the sample project's. */
 struct record *sample_record(uint32_t kind, const struct sample_key *author, const struct id32 *topic, const void *key, size_t key_len,
@@ -30,6 +31,7 @@ struct record *sample_claim_record(const struct sample_key *author, const struct
 struct record *sample_cancel_record(const struct sample_key *author, const struct record *job);
 /* A result without a statement. */
 struct record *sample_error_record(const struct sample_key *author, const struct record *job, enum result_outcome outcome);
+struct record *sample_node_record(const struct sample_key *author);
 /* A statement about the sample job: statement_release() it. outcome 1 to 3. */
 void sample_statement(struct statement *s, const struct sample_key *author, const struct record *job, uint8_t outcome);
 /* A result that carries it, signed by author whatever the statement says. */

@@ -72,9 +72,22 @@ static void test_result(void)
 	MEMEQ(got.signature, payload.signature, 64);
 }
 
+static void test_node(void)
+{
+	CLEANUP(record_unrefp) struct record *r = sample_node_record(&key2);
+	struct node_body want, got;
+	memset(&got, 7, sizeof got);
+	sample_node(&want);
+	INTEQ(node_body_decode(r, &got, NULL), 0);
+	OK(!memcmp(&want, &got, sizeof want), "node: the same fields");
+	INTEQ(record_get(r)->expires_ms - record_get(r)->created_ms, DAY_MS);
+	OK(record_kind_is_replaceable(RECORD_NODE), "node: replaceable");
+}
+
 /* ---- what must be refused ---- */
 
-union any_body { struct project_body project; struct job_body job; struct cancel_body cancel; struct claim_body claim; struct result_body result; };
+union any_body { struct project_body project; struct job_body job; struct cancel_body cancel; struct claim_body claim; struct result_body result;
+		 struct node_body node; };
 
 static int decode(const struct record *r, struct err *err)
 {
@@ -87,7 +100,7 @@ static int decode(const struct record *r, struct err *err)
 	case RECORD_CANCEL: return cancel_body_decode(r, &u->cancel, err);
 	case RECORD_CLAIM: return claim_body_decode(r, &u->claim, err);
 	case RECORD_RESULT: return result_body_decode(r, &u->result, err);
-	case RECORD_NODE: break;
+	case RECORD_NODE: return node_body_decode(r, &u->node, err);
 	}
 	return -100;
 }
@@ -251,6 +264,70 @@ static void test_result_refused(void)
 	RESULT_CASE("log: size is too large", p.outcome = OUTCOME_ERROR; p.has_log = true; p.log.size = NUMBER_MAX + 1);
 }
 
+static void test_node_refused(void)
+{
+#define NODE_CASE(want, ...)                                                                                           \
+	do {                                                                                                           \
+		struct node_body p;                                                                                    \
+		struct id32 topic = {0};                                                                               \
+		const struct id32 *depends = NULL;                                                                     \
+		size_t key_len = 0;                                                                                    \
+		CLEANUP(buf_release) struct buf b;                                                                     \
+		buf_init(&b, RECORD_LEN_MAX);                                                                          \
+		sample_node(&p);                                                                                       \
+		__VA_ARGS__;                                                                                           \
+		node_body_encode(&p, &b);                                                                              \
+		expect(RECORD_NODE, &topic, "k", key_len, depends, &b, want, __FILE__, __LINE__, #__VA_ARGS__);        \
+	} while (0)
+	NODE_CASE(NULL, p.addresses_len = p.images_len = 0; p.software[0] = 0);
+	NODE_CASE(NULL, strcpy(p.addresses[0].host, "127.0.0.1"));
+	NODE_CASE("node: key is not empty", key_len = 1);
+	NODE_CASE("node: topic is not zero", topic.b[31] = 1);
+	NODE_CASE("node: depends is not empty", depends = &job_id);
+	NODE_CASE("node: arch is no architecture's name", p.arch[0] = 0);
+	NODE_CASE("addresses: host is no host in normal form", p.addresses[1].host[0] = 0);
+	NODE_CASE("addresses: host is no host in normal form", strcpy(p.addresses[0].host, "EXAMPLE.org"));
+	NODE_CASE("addresses: host is no host in normal form", strcpy(p.addresses[0].host, "a..b"));
+	NODE_CASE("addresses: host is no host in normal form", strcpy(p.addresses[0].host, "[::1]"));
+	NODE_CASE("addresses: host is no host in normal form", strcpy(p.addresses[0].host, "0::1"));
+	NODE_CASE("addresses: host is no host in normal form", strcpy(p.addresses[0].host, "host:1"));
+	NODE_CASE("addresses: host is no host in normal form", strcpy(p.addresses[0].host, "a b"));
+	NODE_CASE("addresses: host holds a control character", strcpy(p.addresses[0].host, "a\n"));
+	NODE_CASE("addresses: host is no host in normal form", memset(p.addresses[0].host, 'a', 255); p.addresses[0].host[255] = 0);
+	NODE_CASE("addresses: port is 0", p.addresses[1].port = 0);
+	NODE_CASE("images: images holds what is no NAME@VERSION", strcpy(p.images[1], "mini"));
+	NODE_CASE("images: images holds what is no NAME@VERSION", strcpy(p.images[1], "../mini@1"));
+}
+
+/* Counts past the ceilings, and a port that no uint16_t holds: what no struct can say. */
+static void test_node_ceilings(void)
+{
+	static const struct id32 no_topic;
+	static const struct { uint32_t addresses, images, port; const char *want; } cases[] = {
+		{4, 16, 65535, NULL},
+		{5, 0, 1, "node: addresses has too many elements"},
+		{0, 17, 1, "node: images has too many elements"},
+		{1, 0, 65536, "addresses: port is too large"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(buf_release) struct buf b;
+		buf_init(&b, RECORD_LEN_MAX);
+		mp_put_array(&b, 4);
+		mp_put_array(&b, cases[i].addresses);
+		for (uint32_t j = 0; j < cases[i].addresses; j++) {
+			mp_put_array(&b, 2);
+			mp_put_str(&b, "192.0.2.1");
+			mp_put_uint(&b, cases[i].port);
+		}
+		mp_put_str(&b, "x86_64");
+		mp_put_array(&b, cases[i].images);
+		for (uint32_t j = 0; j < cases[i].images; j++)
+			mp_put_str(&b, "mini@1");
+		mp_put_str(&b, "");
+		expect(RECORD_NODE, &no_topic, NULL, 0, NULL, &b, cases[i].want, __FILE__, __LINE__, "ceilings");
+	}
+}
+
 /* ---- evolution: PROTOCOL 9 ---- */
 
 /* Writes a value again; at depth 0 of an array that stands for a structure `extra` elements are put behind. grow: the index, in
@@ -308,9 +385,10 @@ static void test_evolution(void)
 	CLEANUP(record_unrefp) struct record *claim = sample_claim_record(&key1, job);
 	CLEANUP(record_unrefp) struct record *cancel = sample_cancel_record(&key1, job);
 	CLEANUP(record_unrefp) struct record *result = sample_error_record(&key1, job, OUTCOME_ERROR);
+	CLEANUP(record_unrefp) struct record *node = sample_node_record(&key1);
 	/* the body, and the index of each structure within it */
 	const struct { const struct record *r; int places[4]; int len; } cases[] = {
-		{job, {-1, 5, 6, 11}, 4}, {project, {-1}, 1}, {claim, {-1}, 1}, {cancel, {-1}, 1}, {result, {-1, 3}, 2},
+		{job, {-1, 5, 6, 11}, 4}, {project, {-1}, 1}, {claim, {-1}, 1}, {cancel, {-1}, 1}, {result, {-1, 3}, 2}, {node, {-1}, 1},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		for (int j = 0; j < cases[i].len; j++) {
@@ -339,6 +417,9 @@ int main(void)
 	test_project_refused();
 	test_claim_refused();
 	test_result_refused();
+	test_node();
+	test_node_refused();
+	test_node_ceilings();
 	test_evolution();
 	return tap_done();
 }

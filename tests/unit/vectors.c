@@ -243,6 +243,7 @@ static json_t *make_records(void)
 	add(list, record_json(sample_claim_record(&volunteer, job)));
 	add(list, record_json(sample_cancel_record(&volunteer, job)));
 	add(list, record_json(sample_error_record(&volunteer, job, OUTCOME_ERROR)));
+	add(list, record_json(sample_node_record(&volunteer)));
 	struct statement s;
 	sample_statement(&s, &volunteer, job, OUTCOME_PASSED);
 	add(list, record_json(sample_result_record(&volunteer, job, &s)));

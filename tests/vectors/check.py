@@ -251,6 +251,9 @@ def check_body(kind, author, record_topic, key, depends, body):
         ok(topic(body[0]) == record_topic and key == b"", "job's topic is its project's")
     elif kind == "claim":
         ok(len(key) == 32 and key in depends, "claim's key is its job, and it depends on it")
+    elif kind == "node":
+        ok(record_topic == bytes(32) and key == b"" and depends == [], "node stands in no topic")
+        ok(all(0 < port < 65536 and "[" not in host for host, port in body[0]) and len(body[0]) <= 4, "node's addresses")
     else:
         ok(body[0] in depends and key == b"", kind + " depends on its job")
 
