@@ -35,6 +35,148 @@ static void digest_in_pieces(const uint8_t *bytes, size_t len, size_t piece, str
 	digest_final(&s, ret);
 }
 
+/* ---- audit paths, against RFC 9162's own definitions, word for word and recursive ---- */
+
+static size_t split_of(size_t n)
+{
+	size_t k = 1;
+	while (k * 2 < n)
+		k *= 2;
+	return k;
+}
+
+/* 2.1.1 */
+static void plain_root(const struct merkle_hash *leaves, size_t n, struct merkle_hash *ret)
+{
+	struct merkle_hash left, right;
+	uint8_t input[65] = {1};
+	if (n == 1) {
+		*ret = leaves[0];
+		return;
+	}
+	const size_t k = split_of(n);
+	plain_root(leaves, k, &left);
+	plain_root(leaves + k, n - k, &right);
+	memcpy(input + 1, left.b, 32);
+	memcpy(input + 33, right.b, 32);
+	crypto_generichash(ret->b, 32, input, sizeof input, NULL, 0);
+}
+
+/* 2.1.3.1 */
+static size_t plain_path(const struct merkle_hash *leaves, size_t n, size_t m, struct merkle_hash *ret)
+{
+	if (n == 1)
+		return 0;
+	const size_t k = split_of(n), other = m < k ? k : 0;
+	const size_t len = m < k ? plain_path(leaves, k, m, ret) : plain_path(leaves + k, n - k, m - k, ret);
+	plain_root(leaves + other, m < k ? n - k : k, &ret[len]);
+	return len + 1;
+}
+
+/* What must not pass: every single change of one proof. Returns how many did. */
+static unsigned lies_taken(const struct merkle_hash *leaf, size_t index, size_t count, const struct merkle_hash *path, size_t len, const uint8_t *root)
+{
+	struct merkle_hash bad[MERKLE_PATH_MAX + 1], other = *leaf;
+	uint8_t bad_root[32];
+	unsigned taken = 0;
+	memcpy(bad, path, len * sizeof *bad);
+	bad[len] = *leaf;
+	taken += merkle_verify(leaf, index, count, bad, len + 1, root); /* too long */
+	taken += len && merkle_verify(leaf, index, count, bad, len - 1, root); /* too short */
+	taken += len && merkle_verify(leaf, index, count, bad + 1, len - 1, root);
+	for (size_t i = 0; i < len; i++) {
+		bad[i].b[i % 32] ^= 4;
+		taken += merkle_verify(leaf, index, count, bad, len, root);
+		bad[i].b[i % 32] ^= 4;
+	}
+	other.b[31] ^= 1;
+	taken += merkle_verify(&other, index, count, bad, len, root);
+	memcpy(bad_root, root, 32);
+	bad_root[0] ^= 0x80;
+	taken += merkle_verify(leaf, index, count, bad, len, bad_root);
+	for (size_t i = 0; i < count + 3; i++) /* another place */
+		taken += i != index && merkle_verify(leaf, i, count, bad, len, root);
+	taken += merkle_verify(leaf, index, index, bad, len, root);
+	taken += merkle_verify(leaf, index, 0, bad, len, root);
+	taken += merkle_verify(leaf, UINT64_MAX, UINT64_MAX, bad, len, root);
+	taken += len && merkle_verify(leaf, index + (1u << len), count, bad, len, root);
+	return taken;
+}
+
+static void fill_leaves(struct merkle_hash *leaves, size_t count, uint8_t seed)
+{
+	const uint8_t key[32] = {seed, 77};
+	randombytes_buf_deterministic(leaves, count * sizeof *leaves, key);
+}
+
+static struct merkle_hash *tree_of(size_t count, uint8_t seed)
+{
+	struct merkle_hash *nodes = calloc(merkle_tree_len(count), sizeof *nodes);
+	if (!nodes)
+		abort();
+	fill_leaves(nodes, count, seed);
+	merkle_build(nodes, count);
+	return nodes;
+}
+
+static void test_small_trees(void)
+{
+	OK(merkle_tree_len(0) == 0 && merkle_leaf_count(0) == 0 && merkle_path_len(0, 0) == 0, "nothing has no tree");
+	for (size_t count = 1; count <= 70; count++) {
+		CLEANUP(cleanup_free) struct merkle_hash *nodes = tree_of(count, (uint8_t)count);
+		struct merkle_hash root, path[MERKLE_PATH_MAX], want[MERKLE_PATH_MAX];
+		unsigned wrong = 0, taken = 0;
+		plain_root(nodes, count, &root);
+		wrong += memcmp(root.b, merkle_root(nodes, count), 32) != 0;
+		for (size_t i = 0; i < count; i++) {
+			const size_t len = merkle_path(nodes, count, i, path);
+			wrong += len != plain_path(nodes, count, i, want) || memcmp(path, want, len * sizeof *path) != 0;
+			wrong += len != merkle_path_len(i, count);
+			wrong += !merkle_verify(&nodes[i], i, count, path, len, root.b);
+			taken += lies_taken(&nodes[i], i, count, path, len, root.b);
+		}
+		OK(!wrong && !taken, "%zu leaves: root and paths are the RFC's (%u wrong), no lie is taken (%u)", count, wrong, taken);
+	}
+}
+
+static void test_large_trees(void)
+{
+	uint32_t random[12];
+	const uint8_t key[32] = {5};
+	randombytes_buf_deterministic(random, sizeof random, key);
+	for (size_t i = 0; i < ARRAY_LEN(random); i++) {
+		const size_t count = i == 0 ? 1024 : 71 + random[i] % 5000;
+		CLEANUP(cleanup_free) struct merkle_hash *nodes = tree_of(count, (uint8_t)i);
+		struct merkle_hash path[MERKLE_PATH_MAX], want[MERKLE_PATH_MAX];
+		const size_t places[] = {0, 1, count / 2, count - 2, count - 1, random[i] % count};
+		unsigned wrong = 0;
+		for (size_t j = 0; j < ARRAY_LEN(places); j++) {
+			const size_t len = merkle_path(nodes, count, places[j], path);
+			wrong += len != plain_path(nodes, count, places[j], want) || memcmp(path, want, len * sizeof *path) != 0;
+			wrong += len != merkle_path_len(places[j], count);
+			wrong += !merkle_verify(&nodes[places[j]], places[j], count, path, len, merkle_root(nodes, count)->b);
+			wrong += lies_taken(&nodes[places[j]], places[j], count, path, len, merkle_root(nodes, count)->b);
+		}
+		OK(!wrong, "%zu leaves: %u wrong", count, wrong);
+	}
+}
+
+/* The tree of a blob has the root that digest_bytes() says. */
+static void test_blob_trees(const uint8_t *blob)
+{
+	for (size_t i = 1; i < ARRAY_LEN(known); i++) {
+		struct blob_digest d;
+		const size_t count = merkle_leaf_count(known[i].len);
+		CLEANUP(cleanup_free) struct merkle_hash *nodes = calloc(merkle_tree_len(count), sizeof *nodes);
+		if (!nodes)
+			abort();
+		merkle_leaves(blob, known[i].len, nodes);
+		merkle_build(nodes, count);
+		digest_bytes(blob, known[i].len, &d);
+		MEMEQ(merkle_root(nodes, count)->b, d.root, 32);
+	}
+}
+
 int main(void)
 {
 	if (sodium_init() < 0)
@@ -64,5 +206,8 @@ int main(void)
 			blob[known[i].len - 1] ^= 1;
 		}
 	}
+	test_small_trees();
+	test_large_trees();
+	test_blob_trees(blob);
 	return tap_done();
 }
