@@ -160,7 +160,7 @@ static void send_bulk(struct network *n, struct conn *c)
 	size_t len, waiting;
 	if (c->state != CONN_OPEN || !c->is_bulk_due || session_output(c->session, &waiting))
 		return;
-	if (!exchange_writable(n->exchange, c->number, &type, &bytes, &len))
+	if (!exchange_writable(n->exchange, c->number, n->now_ms, &type, &bytes, &len))
 		return;
 	c->is_bulk_due = false;
 	session_send(c->session, type, bytes, len);

@@ -264,10 +264,12 @@ static void on_message(struct network *n, struct conn *c, const struct session_e
 	case MSG_BLOB_GET:
 	case MSG_BLOB_DATA:
 	case MSG_BLOB_END:
-	case MSG_BLOB_OFFER: exchange_input(n->exchange, c->number, (enum session_message)e->message, e->bytes, e->len, n->now_ms); break;
+	case MSG_BLOB_OFFER:
+	case MSG_BLOB_MORE: exchange_input(n->exchange, c->number, (enum session_message)e->message, e->bytes, e->len, n->now_ms); break;
 	case MSG_LOG_SUB:
 	case MSG_LOG_DATA:
-	case MSG_LOG_END: livelog_input(n->livelog, c->number, (enum session_message)e->message, e->bytes, e->len, n->now_ms); break;
+	case MSG_LOG_END:
+	case MSG_LOG_MORE: livelog_input(n->livelog, c->number, (enum session_message)e->message, e->bytes, e->len, n->now_ms); break;
 	}
 	if (!is_fine)
 		network_conn_blame(c);

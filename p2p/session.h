@@ -80,9 +80,11 @@ const char *session_close_name(enum session_close why);
 	X(MSG_BLOB_DATA, 33)                                                                                           \
 	X(MSG_BLOB_END, 34)                                                                                            \
 	X(MSG_BLOB_OFFER, 35)                                                                                          \
+	X(MSG_BLOB_MORE, 36)                                                                                           \
 	X(MSG_LOG_SUB, 40)                                                                                             \
 	X(MSG_LOG_DATA, 41)                                                                                            \
-	X(MSG_LOG_END, 42)
+	X(MSG_LOG_END, 42)                                                                                             \
+	X(MSG_LOG_MORE, 43)
 
 enum session_message {
 #define X(name, value) name = value,
