@@ -1,8 +1,7 @@
 /* The hello message's body: [version_min, version_max, features, kinds, time_ms, topics, listen_port]. PROTOCOL "Hello" */
 #include "p2p/session.h"
 
-#include <msgpack.h>
-
+#include "proto/base/cleanup.h"
 #include "proto/mp.h"
 
 void session_hello_encode(const struct session_hello *h, struct buf *b)
@@ -50,17 +49,12 @@ static int decode_fields(const msgpack_object *object, struct session_hello *ret
 int session_hello_decode(const uint8_t *bytes, size_t len, struct session_hello *ret, struct err *err)
 {
 	const struct mp_limits limits = {.bytes_max = SESSION_MESSAGE_MAX, .depth_max = 4, .items_max = 1024};
-	int code = mp_scan(bytes, len, &limits, err);
+	CLEANUP(mp_doc_release) struct mp_doc doc = {0};
+	int code = mp_doc_open(bytes, len, &limits, &doc, err);
 	if (code)
 		return code;
-	msgpack_unpacked unpacked;
-	msgpack_unpacked_init(&unpacked);
 	struct session_hello hello = {0};
-	if (msgpack_unpack_next(&unpacked, (const char *)bytes, len, NULL) != MSGPACK_UNPACK_SUCCESS)
-		code = err_set(err, ERR_INVALID, "hello: not msgpack");
-	else
-		code = decode_fields(&unpacked.data, &hello, err);
-	msgpack_unpacked_destroy(&unpacked);
+	code = decode_fields(&doc.root, &hello, err);
 	if (!code)
 		*ret = hello;
 	return code;

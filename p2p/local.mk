@@ -11,7 +11,8 @@ libtalkoo_p2p_la_SOURCES = \
 	p2p/network.c p2p/network.h p2p/network_conns.c p2p/network_impl.h \
 	p2p/noise.c p2p/noise.h \
 	p2p/recset.c p2p/recset.h \
-	p2p/session.c p2p/session.h
+	p2p/session.c p2p/session.h \
+	p2p/wirebuf.c p2p/wirebuf.h
 libtalkoo_p2p_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
 libtalkoo_p2p_la_LIBADD = libtalkoo-proto.la libtalkoo-base.la $(SODIUM_LIBS)
 

@@ -1,9 +1,11 @@
 #include "p2p/session.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/wirebuf.h"
 #include "proto/ed25519.h"
 
 #define PREFIX_LEN 2          /* big-endian length before every handshake message and frame */
@@ -13,6 +15,9 @@
 #define PROOF_LIFE_MS UINT64_C(86400000)
 #define CLOCK_SLACK_MS UINT64_C(86400000) /* a session is not the place to judge clocks: a day is enough against hoarded proofs */
 
+#define FRAME_MAX (PREFIX_LEN + SESSION_FRAME_PLAIN_MAX + NOISE_TAG_LEN)
+#define QUIET_MS 1000 /* nothing heard for so long: empty buffers are given back */
+
 struct session {
 	enum session_state state;
 	enum session_close reason;
@@ -21,16 +26,19 @@ struct session {
 	bool has_dialled;
 	char network[33];
 	uint8_t proof[PROOF_LEN];     /* ours */
-	struct session_hello peer_hello;
-	struct session_hello hello;
-	uint32_t version;
-	struct buf in, out;
-	size_t in_at, out_at; /* taken already; moved down only when more is added, not once a frame */
-	struct buf frame;             /* plaintext of the frame being filled */
-	uint8_t plain[SESSION_FRAME_PLAIN_MAX + NOISE_TAG_LEN];
-	size_t plain_len, plain_at;   /* the frame being read */
-	bool said_proven, said_open, said_closed, has_ended;
-	uint64_t began_ms, heard_ms, said_ms, unix_ms;
+	struct buf hello;             /* ours, encoded, until it leaves */
+	uint32_t version_min, version_max, version;
+	struct session_hello *peer_hello;
+	/* in: from `at` on, what is left of the opened frame (plain_left bytes and its tag), then what was not opened yet */
+	struct wirebuf in;
+	bool in_frame;
+	size_t plain_left;
+	/* out: sealed frames, then the one being filled: its prefix's place and frame_len bytes in the clear */
+	struct wirebuf out;
+	bool is_filling;
+	size_t frame_len;
+	bool said_proven, said_closed, has_ended;
+	uint64_t began_ms, heard_ms, asked_ms, unix_ms;
 	uint64_t sent_in_key, got_in_key;
 	struct session_stats stats;
 };
@@ -47,15 +55,24 @@ const char *session_close_name(enum session_close why)
 	return "unknown";
 }
 
-/* The one place where a session ends: what led here stays the reason. */
+/* Where the sealed frames end. */
+static size_t sealed_end(const struct session *s)
+{
+	return s->out.end - (s->is_filling ? PREFIX_LEN + s->frame_len : 0);
+}
+
+/* The one place where a session ends: what led here stays the reason. The keys are not needed any more; `in` stays, for the
+ * caller of end() may be reading it. */
 static void end(struct session *s, enum session_close why)
 {
 	if (s->state == SESSION_CLOSED)
 		return;
 	s->state = SESSION_CLOSED;
 	s->reason = why;
-	buf_reset(&s->frame);
-	s->plain_len = s->plain_at = 0; /* `in` stays: the caller of end() may be reading it */
+	s->out.end = sealed_end(s);
+	s->is_filling = s->in_frame = false;
+	s->frame_len = s->plain_left = 0;
+	noise_release(&s->noise);
 }
 
 static void put_u64(uint8_t *out, uint64_t value)
@@ -124,11 +141,15 @@ static enum session_close check_proof(struct session *s, const uint8_t *proof, s
 
 static void put_prefixed(struct session *s, const uint8_t *bytes, size_t len)
 {
-	const uint8_t prefix[PREFIX_LEN] = {(uint8_t)(len >> 8), (uint8_t)len};
-	buf_append(&s->out, prefix, PREFIX_LEN);
-	buf_append(&s->out, bytes, len);
-	if (buf_failed(&s->out))
+	uint8_t *room = wirebuf_room(&s->out, PREFIX_LEN + len);
+	if (!room) {
 		end(s, CLOSE_SLOW);
+		return;
+	}
+	room[0] = (uint8_t)(len >> 8);
+	room[1] = (uint8_t)len;
+	memcpy(room + PREFIX_LEN, bytes, len);
+	s->out.end += PREFIX_LEN + len;
 }
 
 static void handshake_write(struct session *s, bool with_proof)
@@ -150,18 +171,25 @@ int session_new(const struct session_options *o, struct session **ret, struct er
 	if (!s)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	s->state = SESSION_HANDSHAKE;
-	s->began_ms = s->heard_ms = s->said_ms = o->now_ms;
+	s->began_ms = s->heard_ms = s->asked_ms = o->now_ms;
 	s->unix_ms = o->unix_ms;
-	s->hello = *o->hello;
+	s->version_min = o->hello->version_min;
+	s->version_max = o->hello->version_max;
+	buf_init(&s->hello, SESSION_MESSAGE_MAX);
+	session_hello_encode(o->hello, &s->hello);
+	const int code = buf_check(&s->hello, "our hello", err);
+	if (code) {
+		session_free(s);
+		return code;
+	}
 	strcpy(s->network, o->network);
 	crypto_sign_ed25519_sk_to_pk(s->self.b, o->identity_secret);
 	if (o->dialled) {
 		s->dialled = *o->dialled;
 		s->has_dialled = true;
 	}
-	buf_init(&s->in, PREFIX_LEN + 65535);
-	buf_init(&s->out, SESSION_OUTPUT_MAX);
-	buf_init(&s->frame, SESSION_FRAME_PLAIN_MAX);
+	wirebuf_init(&s->in, SESSION_INPUT_MAX);
+	wirebuf_init(&s->out, SESSION_OUTPUT_MAX);
 	char prologue[40] = "talkoo";
 	strcat(prologue, s->network);
 	noise_init(&s->noise, o->role, o->static_secret, o->ephemeral_secret, prologue, strlen(prologue));
@@ -177,27 +205,42 @@ void session_free(struct session *s)
 	if (!s)
 		return;
 	noise_release(&s->noise);
-	buf_release(&s->in);
-	buf_release(&s->out);
-	buf_release(&s->frame);
-	sodium_memzero(s->plain, sizeof s->plain);
+	wirebuf_release(&s->in);
+	wirebuf_release(&s->out);
+	buf_release(&s->hello);
+	free(s->peer_hello);
 	free(s);
 }
 
 enum session_state session_state(const struct session *s) { return s->state; }
 enum session_close session_close_reason(const struct session *s) { return s->reason; }
 const struct node_id *session_peer(const struct session *s) { return &s->peer; }
-const struct session_hello *session_peer_hello(const struct session *s) { return s->version ? &s->peer_hello : NULL; }
+const struct session_hello *session_peer_hello(const struct session *s) { return s->peer_hello; }
 uint32_t session_version(const struct session *s) { return s->version; }
 const struct session_stats *session_stats(const struct session *s) { return &s->stats; }
 
+/* Queues a message; ends the session when too much waits. */
 static void put_message(struct session *s, uint8_t type, const void *bytes, size_t len)
 {
-	if (s->frame.len + MESSAGE_HEADER_LEN + len > SESSION_FRAME_PLAIN_MAX)
+	if (s->is_filling && s->frame_len + MESSAGE_HEADER_LEN + len > SESSION_FRAME_PLAIN_MAX)
 		session_flush(s);
-	const uint8_t header[MESSAGE_HEADER_LEN] = {type, (uint8_t)(len >> 8), (uint8_t)len};
-	buf_append(&s->frame, header, sizeof header);
-	buf_append(&s->frame, bytes, len);
+	if (s->state == SESSION_CLOSED)
+		return;
+	const size_t prefix = s->is_filling ? 0 : PREFIX_LEN, header = MESSAGE_HEADER_LEN;
+	uint8_t *room = wirebuf_room(&s->out, prefix + header + len + NOISE_TAG_LEN); /* the tag's room is kept for session_flush() */
+	if (!room) {
+		end(s, CLOSE_SLOW);
+		return;
+	}
+	room += prefix;
+	room[0] = type;
+	room[1] = (uint8_t)(len >> 8);
+	room[2] = (uint8_t)len;
+	if (len)
+		memcpy(room + header, bytes, len);
+	s->out.end += prefix + header + len;
+	s->frame_len += header + len;
+	s->is_filling = true;
 	s->stats.messages_out++;
 }
 
@@ -205,14 +248,8 @@ static void put_message(struct session *s, uint8_t type, const void *bytes, size
 static void enter_hello(struct session *s)
 {
 	s->state = SESSION_HELLO;
-	struct buf body;
-	buf_init(&body, SESSION_MESSAGE_MAX);
-	session_hello_encode(&s->hello, &body);
-	if (buf_failed(&body))
-		end(s, CLOSE_MESSAGE_BAD);
-	else
-		put_message(s, MSG_HELLO, body.data, body.len);
-	buf_release(&body);
+	put_message(s, MSG_HELLO, s->hello.data, s->hello.len);
+	buf_release(&s->hello);
 	session_flush(s);
 }
 
@@ -236,33 +273,38 @@ static void handshake_input(struct session *s, const uint8_t *message, size_t le
 		enter_hello(s);
 }
 
-static bool hello_input(struct session *s, const uint8_t *bytes, size_t len)
+static void hello_input(struct session *s, const uint8_t *bytes, size_t len)
 {
 	struct session_hello h;
 	if (session_hello_decode(bytes, len, &h, NULL)) {
 		end(s, CLOSE_MESSAGE_BAD);
-		return false;
+		return;
 	}
-	const uint32_t least = h.version_min > s->hello.version_min ? h.version_min : s->hello.version_min;
-	const uint32_t most = h.version_max < s->hello.version_max ? h.version_max : s->hello.version_max;
+	const uint32_t least = h.version_min > s->version_min ? h.version_min : s->version_min;
+	const uint32_t most = h.version_max < s->version_max ? h.version_max : s->version_max;
 	if (least > most || !most) {
 		end(s, CLOSE_VERSION);
-		return false;
+		return;
 	}
-	s->peer_hello = h;
+	s->peer_hello = malloc(sizeof h);
+	if (!s->peer_hello) {
+		end(s, CLOSE_BY_US);
+		return;
+	}
+	*s->peer_hello = h;
 	s->version = most;
 	s->state = SESSION_OPEN;
-	return true;
 }
 
-static void frame_input(struct session *s, const uint8_t *frame, size_t len)
+/* Opens the frame at the front of `in` where it lies. */
+static void frame_input(struct session *s, uint8_t *frame, size_t len)
 {
-	if (len > sizeof s->plain || noise_open(&s->noise, frame, len, s->plain, NULL)) {
+	if (noise_open(&s->noise, frame, len, frame, NULL)) {
 		end(s, CLOSE_FRAME_BAD);
 		return;
 	}
-	s->plain_len = len - NOISE_TAG_LEN;
-	s->plain_at = 0;
+	s->in_frame = true;
+	s->plain_left = len - NOISE_TAG_LEN;
 	s->stats.frames_in++;
 	if (++s->got_in_key == SESSION_REKEY_FRAMES) {
 		noise_rekey_receive(&s->noise);
@@ -270,49 +312,69 @@ static void frame_input(struct session *s, const uint8_t *frame, size_t len)
 	}
 }
 
-/* Takes one handshake message or frame off the input; false when there is no whole one. */
+/* Takes one handshake message or opens one frame of the input; false when there is no whole one. */
 static bool step(struct session *s)
 {
-	const size_t have = s->in.len - s->in_at;
+	const size_t have = wirebuf_len(&s->in);
 	if (have < PREFIX_LEN)
 		return false;
-	const uint8_t *at = s->in.data + s->in_at;
+	uint8_t *at = s->in.bytes + s->in.at;
 	const size_t len = (size_t)at[0] << 8 | at[1];
 	const bool in_handshake = s->state == SESSION_HANDSHAKE;
-	const size_t most = in_handshake ? HANDSHAKE_MAX : SESSION_FRAME_PLAIN_MAX + NOISE_TAG_LEN;
+	const size_t most = in_handshake ? HANDSHAKE_MAX : FRAME_MAX - PREFIX_LEN;
 	if (len > most || (!in_handshake && len < NOISE_TAG_LEN)) {
 		end(s, in_handshake ? CLOSE_HANDSHAKE_BAD : CLOSE_FRAME_BAD);
 		return false;
 	}
 	if (have < PREFIX_LEN + len)
 		return false;
-	s->in_at += PREFIX_LEN + len;
-	if (in_handshake)
+	s->in.at += PREFIX_LEN;
+	if (in_handshake) {
+		s->in.at += len;
 		handshake_input(s, at + PREFIX_LEN, len);
-	else
+	} else {
 		frame_input(s, at + PREFIX_LEN, len);
+	}
 	return s->state != SESSION_CLOSED;
 }
 
-void session_input(struct session *s, const uint8_t *bytes, size_t len, uint64_t now_ms, uint64_t unix_ms)
+uint8_t *session_input_room(struct session *s, size_t *ret_len)
 {
-	if (s->state == SESSION_CLOSED)
+	uint8_t *room = s->state == SESSION_CLOSED || s->has_ended ? NULL : wirebuf_room(&s->in, SESSION_INPUT_ROOM);
+	*ret_len = room ? SESSION_INPUT_ROOM : 0;
+	return room;
+}
+
+void session_input_done(struct session *s, size_t len, uint64_t now_ms, uint64_t unix_ms)
+{
+	if (s->state == SESSION_CLOSED || s->has_ended)
 		return;
+	s->in.end += len;
 	s->unix_ms = unix_ms;
 	s->heard_ms = s->stats.heard_ms = now_ms;
 	s->stats.bytes_in += len;
-	buf_consume(&s->in, s->in_at);
-	s->in_at = 0;
-	buf_append(&s->in, bytes, len);
-	if (buf_failed(&s->in))
-		end(s, CLOSE_FRAME_BAD);
 	while (s->state == SESSION_HANDSHAKE && step(s)) {
 	}
 }
 
+void session_input(struct session *s, const uint8_t *bytes, size_t len, uint64_t now_ms, uint64_t unix_ms)
+{
+	if (!len || s->state == SESSION_CLOSED || s->has_ended)
+		return;
+	uint8_t *room = wirebuf_room(&s->in, len);
+	if (!room) {
+		end(s, CLOSE_BY_US);
+		return;
+	}
+	memcpy(room, bytes, len);
+	session_input_done(s, len, now_ms, unix_ms);
+}
+
 void session_input_end(struct session *s)
 {
-	end(s, CLOSE_BY_PEER);
+	s->has_ended = true;
+	if (!wirebuf_len(&s->in))
+		end(s, CLOSE_BY_PEER);
 }
 
 /* The messages that the session answers itself. True if the message is the caller's business. */
@@ -340,23 +402,22 @@ static bool is_for_caller(struct session *s, uint8_t type, const uint8_t *bytes,
 	return false;
 }
 
-/* The next message of the frame being read, as an event; false when the frame is used up. */
+/* The next message of the opened frame, as an event; false when the frame is used up. */
 static bool next_message(struct session *s, struct session_event *ret)
 {
-	while (s->plain_at < s->plain_len) {
-		const uint8_t *at = s->plain + s->plain_at;
-		const size_t left = s->plain_len - s->plain_at;
-		const size_t len = left < MESSAGE_HEADER_LEN ? 0 : (size_t)at[1] << 8 | at[2];
-		if (left < MESSAGE_HEADER_LEN || left - MESSAGE_HEADER_LEN < len) {
+	while (s->plain_left) {
+		const uint8_t *at = s->in.bytes + s->in.at;
+		const size_t len = s->plain_left < MESSAGE_HEADER_LEN ? 0 : (size_t)at[1] << 8 | at[2];
+		if (s->plain_left < MESSAGE_HEADER_LEN + len) {
 			end(s, CLOSE_MESSAGE_BAD);
 			return false;
 		}
-		s->plain_at += MESSAGE_HEADER_LEN + len;
+		s->in.at += MESSAGE_HEADER_LEN + len;
+		s->plain_left -= MESSAGE_HEADER_LEN + len;
 		s->stats.messages_in++;
-		const uint8_t type = at[0];
 		const bool was_hello = s->state == SESSION_HELLO;
-		if (is_for_caller(s, type, at + MESSAGE_HEADER_LEN, len)) {
-			*ret = (struct session_event){SESSION_EVENT_MESSAGE, type, at + MESSAGE_HEADER_LEN, len};
+		if (is_for_caller(s, at[0], at + MESSAGE_HEADER_LEN, len)) {
+			*ret = (struct session_event){SESSION_EVENT_MESSAGE, at[0], at + MESSAGE_HEADER_LEN, len};
 			return true;
 		}
 		if (s->state == SESSION_CLOSED)
@@ -366,6 +427,9 @@ static bool next_message(struct session *s, struct session_event *ret)
 			return true;
 		}
 	}
+	if (s->in_frame)
+		s->in.at += NOISE_TAG_LEN;
+	s->in_frame = false;
 	return false;
 }
 
@@ -382,6 +446,8 @@ bool session_next(struct session *s, struct session_event *ret)
 		if (s->state == SESSION_CLOSED || !step(s))
 			break;
 	}
+	if (s->has_ended) /* and no whole message is left */
+		end(s, CLOSE_BY_PEER);
 	if (s->state != SESSION_CLOSED || s->said_closed)
 		return false;
 	s->said_closed = true;
@@ -391,22 +457,19 @@ bool session_next(struct session *s, struct session_event *ret)
 
 void session_flush(struct session *s)
 {
-	if (!s->frame.len || s->noise.state != NOISE_TRANSPORT)
+	if (!s->is_filling)
 		return;
-	const size_t len = s->frame.len + NOISE_TAG_LEN;
-	if (s->out_at > SESSION_OUTPUT_MAX / 2) {
-		buf_consume(&s->out, s->out_at);
-		s->out_at = 0;
-	}
-	uint8_t *room = buf_reserve(&s->out, PREFIX_LEN + len);
-	if (!room || noise_seal(&s->noise, s->frame.data, s->frame.len, room + PREFIX_LEN, NULL)) {
-		end(s, CLOSE_SLOW);
+	uint8_t *frame = s->out.bytes + sealed_end(s);
+	const size_t len = s->frame_len + NOISE_TAG_LEN;
+	if (noise_seal(&s->noise, frame + PREFIX_LEN, s->frame_len, frame + PREFIX_LEN, NULL)) {
+		end(s, CLOSE_BY_US);
 		return;
 	}
-	room[0] = (uint8_t)(len >> 8);
-	room[1] = (uint8_t)len;
-	buf_commit(&s->out, PREFIX_LEN + len);
-	buf_reset(&s->frame);
+	frame[0] = (uint8_t)(len >> 8);
+	frame[1] = (uint8_t)len;
+	s->out.end += NOISE_TAG_LEN;
+	s->is_filling = false;
+	s->frame_len = 0;
 	s->stats.frames_out++;
 	if (++s->sent_in_key == SESSION_REKEY_FRAMES) {
 		noise_rekey_send(&s->noise);
@@ -444,28 +507,29 @@ uint64_t session_tick(struct session *s, uint64_t now_ms)
 		session_close(s, CLOSE_IDLE);
 		return UINT64_MAX;
 	}
-	if (now_ms >= s->heard_ms + SESSION_PING_MS && now_ms >= s->said_ms + SESSION_PING_MS) {
+	if (now_ms >= s->heard_ms + SESSION_PING_MS && now_ms >= s->asked_ms + SESSION_PING_MS) {
 		put_message(s, MSG_PING, NULL, 0);
 		session_flush(s);
-		s->said_ms = now_ms;
+		s->asked_ms = now_ms;
 	}
-	const uint64_t ping = (s->heard_ms > s->said_ms ? s->heard_ms : s->said_ms) + SESSION_PING_MS;
+	if (now_ms >= s->heard_ms + QUIET_MS && !wirebuf_len(&s->in))
+		wirebuf_release(&s->in);
+	if (now_ms >= s->heard_ms + QUIET_MS && !wirebuf_len(&s->out))
+		wirebuf_release(&s->out);
+	const uint64_t ping = (s->heard_ms > s->asked_ms ? s->heard_ms : s->asked_ms) + SESSION_PING_MS;
 	const uint64_t idle = s->heard_ms + SESSION_IDLE_MS;
 	return ping < idle ? ping : idle;
 }
 
 const uint8_t *session_output(struct session *s, size_t *ret_len)
 {
-	*ret_len = s->out.len - s->out_at;
-	return *ret_len ? s->out.data + s->out_at : NULL;
+	*ret_len = sealed_end(s) - s->out.at;
+	return *ret_len ? s->out.bytes + s->out.at : NULL;
 }
 
 void session_output_done(struct session *s, size_t len)
 {
-	s->out_at += len;
+	assert(len <= sealed_end(s) - s->out.at);
+	s->out.at += len;
 	s->stats.bytes_out += len;
-	if (s->out_at == s->out.len) {
-		buf_reset(&s->out);
-		s->out_at = 0;
-	}
 }

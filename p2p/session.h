@@ -2,7 +2,8 @@
  *
  * How it is used. session_init(); then give it the bytes that arrive (session_input) and take the bytes that must leave
  * (session_output / session_output_done). What happened comes out of session_next(). The caller reads the clock, gives the
- * randomness and owns the socket. After SESSION_CLOSED nothing more is taken or given.
+ * randomness and owns the socket. Bytes are decrypted where they arrived and encrypted where they leave from: a message is
+ * copied once on its way out, and not at all on its way in when the socket is read into session_input_room().
  * Must not know: records, topics' meaning, gossip, libuv.
  * Source: PROTOCOL "Transport".
  *
@@ -10,7 +11,8 @@
  *   SESSION_HANDSHAKE  only handshake messages pass; nothing of ours but the handshake has left; ends within SESSION_HANDSHAKE_MS
  *   SESSION_HELLO      the peer's id is proven; our hello is out, its hello is awaited; no other message passes
  *   SESSION_OPEN       session_send() may be called, messages come
- *   SESSION_CLOSED     over; session_close_reason() says why */
+ *   SESSION_CLOSED     over; session_close_reason() says why. Nothing more is taken; what session_output() still has (a BYE) may
+ *                      be written before the socket is closed */
 #ifndef TALKOO_P2P_SESSION_H
 #define TALKOO_P2P_SESSION_H
 
@@ -29,6 +31,8 @@
 #define SESSION_MESSAGE_MAX (SESSION_FRAME_PLAIN_MAX - 3)
 #define SESSION_REKEY_FRAMES 65536
 #define SESSION_OUTPUT_MAX (1u << 20) /* bytes waiting for the socket; past it the peer is too slow */
+#define SESSION_INPUT_MAX (1u << 20)  /* bytes waiting for session_next(); only a caller that does not take what came gets there */
+#define SESSION_INPUT_ROOM 65536
 #define SESSION_KINDS_MAX 64
 #define SESSION_TOPICS_MAX 256      /* in a hello; more by MSG_TOPICS */
 #define SESSION_VERSION_MIN 1
@@ -139,11 +143,16 @@ const struct node_id *session_peer(const struct session *s);          /* zero be
 const struct session_hello *session_peer_hello(const struct session *s); /* NULL before OPEN */
 uint32_t session_version(const struct session *s);                    /* negotiated; 0 before OPEN */
 
-/* Bytes that arrived, any cut. */
+/* Bytes that arrived, any cut: copied. Take what they bring with session_next() before the next ones: past SESSION_INPUT_MAX the
+ * session ends (closed-by-us). */
 void session_input(struct session *s, const uint8_t *bytes, size_t len, uint64_t now_ms, uint64_t unix_ms);
-/* The stream ended (the peer closed, or the socket failed). */
+/* The same without the copy: where the socket may be read into, SESSION_INPUT_ROOM bytes, valid until the next call on the session;
+ * then how many came. NULL: closed, out of memory, or too much waits: take session_next() first. */
+uint8_t *session_input_room(struct session *s, size_t *ret_len);
+void session_input_done(struct session *s, size_t len, uint64_t now_ms, uint64_t unix_ms);
+/* The stream ended (the peer closed, or the socket failed). What came before it is still given by session_next(), then CLOSED. */
 void session_input_end(struct session *s);
-/* Timers: handshake, idle, ping. Returns the monotonic time of the next one that matters. */
+/* Timers: handshake, idle, ping. Returns the monotonic time of the next one that matters. A quiet session gives its buffers back. */
 uint64_t session_tick(struct session *s, uint64_t now_ms);
 /* The next thing that happened; false when there is none. */
 bool session_next(struct session *s, struct session_event *ret);

@@ -46,6 +46,7 @@ include tests/stages.mk
 include tests/guest.mk
 include tests/node.mk
 include tests/plan.mk
+include tests/session.mk
 include tests/store.mk
 include tests/supervisor.mk
 include tests/cli.mk

@@ -1,0 +1,10 @@
+# the session engine: figures and fuzz target (its unit tests are listed in p2p/local.mk)
+BENCH_TARGETS += bench_session
+bench_session_SOURCES = tests/bench/bench_session.c
+bench_session_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
+bench_session_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS)
+
+UNIT_TESTS += test_session_hostile
+test_session_hostile_SOURCES = tests/unit/test_session_hostile.c tests/unit/tap.c tests/unit/tap.h
+test_session_hostile_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
+test_session_hostile_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS)
