@@ -248,6 +248,7 @@ static void on_open(struct network *n, struct conn *c)
 static void on_message(struct network *n, struct conn *c, const struct session_event *e)
 {
 	bool is_fine = true;
+	c->records_in += e->message == MSG_RECORD;
 	switch ((enum session_message)e->message) {
 	case MSG_HELLO:
 	case MSG_PING:
@@ -256,7 +257,7 @@ static void on_message(struct network *n, struct conn *c, const struct session_e
 	case MSG_TOPICS: is_fine = on_topics(n, c, e->bytes, e->len); break;
 	case MSG_PEERS_GET: is_fine = on_peers_get(n, c, e->bytes, e->len); break;
 	case MSG_PEERS: is_fine = on_peers(n, c, e->bytes, e->len); break;
-	case MSG_RECORD: c->records_in++; /* fallthrough */
+	case MSG_RECORD:
 	case MSG_HAVE:
 	case MSG_GET:
 	case MSG_NOT_FOUND:
