@@ -59,11 +59,10 @@ static int add_claim(struct dossier *d, struct record *r, struct err *err)
 	return 0;
 }
 
+/* PROTOCOL 6.5: the statement is about this very job; a genuine one about another counts nowhere. */
 static bool agrees(const struct dossier_job *job, const struct dossier_result *result)
 {
-	return !result->has_statement || (!strcmp(result->statement.commit, job->body.commit) &&
-					  id32_eq(&result->statement.project, &job->body.project) &&
-					  !strcmp(result->statement.cell, job->body.cell));
+	return !result->has_statement || !statement_check_job(&result->statement, record_id(job->record), &job->body, NULL);
 }
 
 static int add_result(struct dossier *d, struct record *r, struct err *err)

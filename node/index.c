@@ -88,12 +88,38 @@ int index_find_entry(const struct index *ix, uint32_t kind, const char *prefix, 
 	return rc;
 }
 
-bool index_is_maintainer(const struct ix_project *p, const struct node_id *key)
+#define ROW_BYTES 600 /* of a row's columns, indices and event, without the record's own bytes */
+
+uint64_t index_cost(const struct ix_entry *e)
 {
-	for (size_t i = 0; i < p->body.maintainers_len; i++)
-		if (node_id_eq(&p->body.maintainers[i], key))
+	return (uint64_t)e->bytes + ROW_BYTES;
+}
+
+int index_job_body(const struct ix_job *job, struct job_body *ret, struct err *err)
+{
+	return job_body_decode(job->record, ret, err);
+}
+
+static bool is_in(const struct node_id *list, size_t len, const struct node_id *key)
+{
+	for (size_t i = 0; i < len; i++)
+		if (node_id_eq(&list[i], key))
 			return true;
 	return false;
+}
+
+bool index_is_maintainer(const struct ix_project *p, const struct node_id *key)
+{
+	return node_id_eq(&p->entry.author, key) || is_in(p->body.maintainers, p->body.maintainers_len, key);
+}
+
+enum ix_authority index_listed(const struct ix_job *job, const struct node_id *key)
+{
+	const struct ix_project *p = job->entry.project;
+	if (index_is_maintainer(p, key))
+		return IX_MAINTAINER;
+	const bool is_listed = is_in(job->volunteers, job->volunteers_len, key) || is_in(p->body.volunteers, p->body.volunteers_len, key);
+	return is_listed ? IX_VOLUNTEER : IX_NONE;
 }
 
 bool index_was_maintainer(const struct ix_project *p, const struct node_id *key, uint64_t created_ms)

@@ -9,14 +9,18 @@ void index_edit_init(struct index_edit *e, size_t records_max, const uint8_t has
 	idmap_init(&e->ix.projects, records_max, hash_key);
 	idmap_init(&e->ix.entries, records_max, hash_key);
 	idmap_init(&e->groups, records_max, hash_key);
+	e->expiry = (struct ixheap){.order = IXHEAP_EXPIRY};
 }
 
 static void free_entry(struct ix_entry *entry)
 {
 	if (entry->kind == RECORD_JOB) {
+		record_unref(entry->job->record);
+		free(entry->job->crowd);
 		free(entry->job->volunteers);
 		free(entry->job);
 	} else if (entry->kind == RECORD_PROJECT) {
+		ixheap_release(&entry->project->ranked);
 		free(entry->project);
 	} else {
 		free(entry);
@@ -36,6 +40,7 @@ void index_edit_release(struct index_edit *e)
 	idmap_release(&e->ix.projects);
 	idmap_release(&e->ix.entries);
 	idmap_release(&e->groups);
+	ixheap_release(&e->expiry);
 }
 
 static void fill(struct ix_entry *x, const struct record *r)
@@ -47,6 +52,9 @@ static void fill(struct ix_entry *x, const struct record *r)
 	x->created_ms = f->created_ms;
 	x->expires_ms = f->expires_ms;
 	x->sequence = f->sequence;
+	size_t len;
+	(void)record_bytes(r, &len);
+	x->bytes = (uint16_t)len;
 }
 
 static struct ix_group *group_of(struct index_edit *e, const struct node_id *author, const struct id32 *topic, uint32_t kind)
@@ -71,13 +79,32 @@ static struct ix_group *group_of(struct index_edit *e, const struct node_id *aut
 	return NULL;
 }
 
-/* Puts an entry (project and job set) into entries and its group. */
+static bool is_ranked(const struct ix_entry *x)
+{
+	return x->kind == RECORD_CLAIM || x->kind == RECORD_RESULT;
+}
+
+/* The three that can fail, all or none. */
+static bool enter(struct index_edit *e, struct ix_entry *x)
+{
+	if (!idmap_put(&e->ix.entries, x))
+		return false;
+	if (ixheap_push(&e->expiry, x)) {
+		if (!is_ranked(x) || ixheap_push(&x->project->ranked, x))
+			return true;
+		ixheap_remove(&e->expiry, x);
+	}
+	idmap_remove(&e->ix.entries, &x->id);
+	return false;
+}
+
+/* Puts an entry (project and job set) into entries, heaps and its group. */
 static bool join(struct index_edit *e, struct ix_entry *x, const struct id32 *topic)
 {
 	struct ix_group *g = group_of(e, &x->author, topic, x->kind);
 	if (!g)
 		return false;
-	if (!idmap_put(&e->ix.entries, x)) {
+	if (!enter(e, x)) {
 		if (!g->len)
 			free(idmap_remove(&e->groups, &g->id));
 		return false;
@@ -90,6 +117,8 @@ static bool join(struct index_edit *e, struct ix_entry *x, const struct id32 *to
 	g->entries = x;
 	g->len++;
 	x->project->records++;
+	x->project->bytes += index_cost(x);
+	e->ix.bytes += index_cost(x);
 	return true;
 }
 
@@ -97,6 +126,9 @@ static void leave(struct index_edit *e, struct ix_entry *x)
 {
 	struct ix_group *g = x->group;
 	idmap_remove(&e->ix.entries, &x->id);
+	ixheap_remove(&e->expiry, x);
+	if (is_ranked(x))
+		ixheap_remove(&x->project->ranked, x);
 	if (x->group_prev)
 		x->group_prev->group_next = x->group_next;
 	else
@@ -106,6 +138,8 @@ static void leave(struct index_edit *e, struct ix_entry *x)
 	if (!--g->len)
 		free(idmap_remove(&e->groups, &g->id));
 	x->project->records--;
+	x->project->bytes -= index_cost(x);
+	e->ix.bytes -= index_cost(x);
 }
 
 struct ix_project *index_add_project(struct index_edit *e, const struct record *r, const struct id32 *project, const struct project_body *body)
@@ -115,6 +149,7 @@ struct ix_project *index_add_project(struct index_edit *e, const struct record *
 		return NULL;
 	p->id = *project;
 	p->body = *body;
+	p->ranked = (struct ixheap){.order = IXHEAP_RANK};
 	fill(&p->entry, r);
 	p->entry.project = p;
 	if (idmap_put(&e->ix.projects, p)) {
@@ -134,7 +169,7 @@ bool index_replace_project(struct index_edit *e, const struct record *r, struct 
 	return join(e, &p->entry, &record_get(r)->topic);
 }
 
-struct ix_job *index_add_job(struct index_edit *e, const struct record *r, struct ix_project *p, const struct job_body *body)
+struct ix_job *index_add_job(struct index_edit *e, struct record *r, struct ix_project *p, const struct job_body *body)
 {
 	struct ix_job *job = calloc(1, sizeof *job);
 	struct node_id *volunteers = calloc(body->volunteers_len ? body->volunteers_len : 1, sizeof *volunteers);
@@ -157,6 +192,7 @@ struct ix_job *index_add_job(struct index_edit *e, const struct record *r, struc
 	if (p->jobs)
 		p->jobs->prev_of_project = job;
 	p->jobs = job;
+	job->record = record_ref(r);
 	return job;
 no:
 	free(volunteers);
@@ -170,7 +206,7 @@ static struct ix_entry **list_of(struct ix_job *job, uint32_t kind)
 	return kind == RECORD_CLAIM ? &job->claims : kind == RECORD_RESULT ? &job->results : &job->cancels;
 }
 
-struct ix_entry *index_add_about(struct index_edit *e, const struct record *r, struct ix_job *job)
+struct ix_entry *index_add_about(struct index_edit *e, const struct record *r, struct ix_job *job, enum ix_authority authority)
 {
 	struct ix_entry *x = calloc(1, sizeof *x);
 	if (!x)
@@ -178,14 +214,25 @@ struct ix_entry *index_add_about(struct index_edit *e, const struct record *r, s
 	fill(x, r);
 	x->project = job->entry.project;
 	x->job = job;
+	x->authority = (uint8_t)authority;
 	if (!join(e, x, &record_get(r)->topic)) {
 		free(x);
 		return NULL;
 	}
 	struct ix_entry **list = list_of(job, x->kind);
 	x->next_of_job = *list;
+	if (*list)
+		(*list)->prev_of_job = x;
 	*list = x;
 	return x;
+}
+
+void index_set_authority(struct ix_entry *entry, enum ix_authority authority)
+{
+	if (entry->authority == authority)
+		return;
+	entry->authority = (uint8_t)authority;
+	ixheap_moved(&entry->project->ranked, entry);
 }
 
 static void drop_one(struct index_edit *e, struct ix_entry *x, index_drop_fn fn, void *user)
@@ -227,9 +274,11 @@ void index_drop(struct index_edit *e, struct ix_entry *entry, index_drop_fn fn, 
 		drop_one(e, entry, fn, user);
 		return;
 	}
-	struct ix_entry **link = list_of(entry->job, entry->kind);
-	while (*link != entry)
-		link = &(*link)->next_of_job;
-	*link = entry->next_of_job;
+	if (entry->next_of_job)
+		entry->next_of_job->prev_of_job = entry->prev_of_job;
+	if (entry->prev_of_job)
+		entry->prev_of_job->next_of_job = entry->next_of_job;
+	else
+		*list_of(entry->job, entry->kind) = entry->next_of_job;
 	drop_one(e, entry, fn, user);
 }

@@ -7,8 +7,6 @@
 #include "node/intake_judge.h"
 #include "proto/base/cleanup.h"
 
-#define EXPIRE_EVERY_MS UINT64_C(3600000)
-
 const char *intake_reason_name(enum intake_reason why)
 {
 	switch (why) {
@@ -72,17 +70,37 @@ static void put_effect(struct intake_effects *fx, struct record *r, uint64_t sou
 	}
 }
 
+/* What this very batch would have put is not put: it leaves a gap, which close_gaps() closes once nobody counts any more. */
+static bool take_back(struct intake_effects *fx, const struct ix_entry *e)
+{
+	for (size_t i = 0; i < fx->puts_len; i++)
+		if (fx->puts[i].record && id32_eq(record_id(fx->puts[i].record), &e->id)) {
+			record_unref(fx->puts[i].record);
+			fx->puts[i].record = NULL;
+			return true;
+		}
+	return false;
+}
+
+static void close_gaps(struct intake_effects *fx)
+{
+	size_t to = 0;
+	for (size_t i = 0; i < fx->puts_len; i++)
+		if (fx->puts[i].record)
+			fx->puts[to++] = fx->puts[i];
+	fx->puts_len = to;
+}
+
+/* Its successor takes its place in the store. */
+static void drop_put_effect(void *user, const struct ix_entry *e)
+{
+	(void)take_back(user, e);
+}
+
 static void drop_effect(void *user, const struct ix_entry *e)
 {
 	struct intake_effects *fx = user;
-	/* what this very batch would have put is not put */
-	for (size_t i = 0; i < fx->puts_len; i++)
-		if (id32_eq(record_id(fx->puts[i].record), &e->id)) {
-			record_unref(fx->puts[i].record);
-			fx->puts[i] = fx->puts[--fx->puts_len];
-			return;
-		}
-	if (grow(fx, &fx->deletes, sizeof *fx->deletes, fx->deletes_len, &fx->deletes_cap))
+	if (!take_back(fx, e) && grow(fx, &fx->deletes, sizeof *fx->deletes, fx->deletes_len, &fx->deletes_cap))
 		fx->deletes[fx->deletes_len++] = e->id;
 }
 
@@ -94,25 +112,32 @@ struct intake *intake_new(const struct intake_limits *limits, const uint8_t hash
 	if (!in)
 		return NULL;
 	in->limits = *limits;
-	index_edit_init(&in->edit, limits->records, hash_key);
-	idmap_init(&in->follows, limits->follows, hash_key);
-	in->next_expire_ms = 0;
+	index_edit_init(&in->edit, limits->records + 1, hash_key); /* the newcomer stands in it while it is judged what goes */
+	idmap_init(&in->follows, limits->records + 1, hash_key);
 	return in;
 }
 
-static void unpark_at(struct intake *in, size_t i)
+/* Takes the reference out. */
+static struct intake_waiting take_at(struct intake_queue *q, size_t i)
 {
-	record_unref(in->parked[i].record);
-	in->parked[i] = in->parked[--in->parked_len];
+	const struct intake_waiting w = q->items[i];
+	q->items[i] = q->items[--q->len];
+	return w;
+}
+
+static void empty(struct intake_queue *q)
+{
+	while (q->len)
+		record_unref(take_at(q, q->len - 1).record);
+	free(q->items);
 }
 
 void intake_free(struct intake *in)
 {
 	if (!in)
 		return;
-	while (in->parked_len)
-		unpark_at(in, in->parked_len - 1);
-	free(in->parked);
+	empty(&in->parked);
+	empty(&in->aside);
 	size_t at = 0;
 	for (void *f; (f = idmap_next(&in->follows, &at));)
 		free(f);
@@ -128,73 +153,137 @@ const struct index *intake_index(const struct intake *in)
 
 size_t intake_parked_len(const struct intake *in)
 {
-	return in->parked_len;
+	return in->parked.len + in->aside.len;
+}
+
+void intake_trust(struct intake *in, intake_trusts_fn fn, void *user)
+{
+	in->trusts = fn;
+	in->trusts_user = user;
 }
 
 /* ---- following */
 
-bool intake_follow(struct intake *in, const struct id32 *project)
-{
-	if (intake_follows(in, project))
-		return true;
-	struct intake_topic *t = calloc(1, sizeof *t);
-	if (!t)
-		return false;
-	topic_derive(project, &t->topic);
-	t->project = *project;
-	if (idmap_put(&in->follows, t))
-		return true;
-	free(t);
-	return false;
-}
-
-void intake_unfollow(struct intake *in, const struct id32 *project)
-{
-	struct id32 topic;
-	topic_derive(project, &topic);
-	free(idmap_remove(&in->follows, &topic));
-}
-
-bool intake_follows(const struct intake *in, const struct id32 *project)
+static struct intake_topic *topic_of(const struct intake *in, const struct id32 *project)
 {
 	struct id32 topic;
 	topic_derive(project, &topic);
 	return idmap_get(&in->follows, &topic);
 }
 
+static bool add_topic(struct intake *in, const struct id32 *project, bool is_followed)
+{
+	struct intake_topic *t = topic_of(in, project);
+	const bool is_one_more = is_followed && !(t && t->is_followed);
+	if (is_one_more && in->follows_len >= in->limits.follows)
+		return false;
+	if (!t) {
+		t = calloc(1, sizeof *t);
+		if (!t)
+			return false;
+		topic_derive(project, &t->topic);
+		t->project = *project;
+		if (!idmap_put(&in->follows, t)) {
+			free(t);
+			return false;
+		}
+	}
+	t->is_followed |= is_followed;
+	in->follows_len += is_one_more;
+	return true;
+}
+
+bool intake_follow(struct intake *in, const struct id32 *project)
+{
+	return add_topic(in, project, true);
+}
+
+void intake_unfollow(struct intake *in, const struct id32 *project)
+{
+	struct intake_topic *t = topic_of(in, project);
+	if (!t)
+		return;
+	in->follows_len -= t->is_followed;
+	free(idmap_remove(&in->follows, &t->topic));
+}
+
+bool intake_follows(const struct intake *in, const struct id32 *project)
+{
+	const struct intake_topic *t = topic_of(in, project);
+	return t && t->is_followed;
+}
+
 /* ---- parking */
 
-static enum intake_reason park(struct intake *in, struct record *r, uint64_t source, const struct id32 *missing, uint64_t until_ms,
-			       enum intake_reason why)
+static enum intake_reason enqueue(struct intake_queue *q, const struct intake_waiting *w)
 {
-	size_t of_source = 0;
-	for (size_t i = 0; i < in->parked_len; i++) {
-		if (id32_eq(record_id(in->parked[i].record), record_id(r)))
-			return why;
-		of_source += in->parked[i].source == source;
-	}
-	if (in->parked_len >= in->limits.parked || of_source >= in->limits.parked_per_source)
-		return INTAKE_PARKED_FULL;
-	if (in->parked_len == in->parked_cap) {
-		const size_t cap = in->parked_cap ? in->parked_cap * 2 : 16;
-		struct intake_parked *larger = reallocarray(in->parked, cap, sizeof *larger);
+	if (q->len == q->cap) {
+		const size_t cap = q->cap ? q->cap * 2 : 16;
+		struct intake_waiting *larger = reallocarray(q->items, cap, sizeof *larger);
 		if (!larger)
 			return INTAKE_NO_MEMORY;
-		in->parked = larger;
-		in->parked_cap = cap;
+		q->items = larger;
+		q->cap = cap;
 	}
-	struct intake_parked *p = &in->parked[in->parked_len++];
-	*p = (struct intake_parked){.record = record_ref(r), .source = source, .until_ms = until_ms, .is_aside = why == INTAKE_ASIDE};
-	if (missing)
-		p->missing = *missing;
-	return why;
+	q->items[q->len] = *w;
+	record_ref(q->items[q->len++].record);
+	return INTAKE_ADMITTED;
+}
+
+static bool is_waiting(const struct intake_queue *q, const struct record *r)
+{
+	for (size_t i = 0; i < q->len; i++)
+		if (id32_eq(record_id(q->items[i].record), record_id(r)))
+			return true;
+	return false;
+}
+
+static size_t of_source(const struct intake_queue *q, uint64_t source)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < q->len; i++)
+		n += q->items[i].source == source;
+	return n;
+}
+
+static enum intake_reason park(struct intake *in, struct record *r, uint64_t source, const struct id32 *missing, uint64_t now_ms)
+{
+	struct intake_queue *q = &in->parked;
+	const struct intake_waiting w = {.record = r, .source = source, .until_ms = now_ms + INTAKE_PARKED_MS, .missing = *missing};
+	if (is_waiting(q, r))
+		return INTAKE_PARKED;
+	if (q->len >= in->limits.parked || of_source(q, source) >= in->limits.parked_per_source)
+		return INTAKE_PARKED_FULL;
+	return enqueue(q, &w) == INTAKE_ADMITTED ? INTAKE_PARKED : INTAKE_NO_MEMORY;
+}
+
+/* Where there is no room the one whose time is farthest goes: else a few dated in the next century would fill it for good. */
+static enum intake_reason keep_aside(struct intake *in, struct record *r, uint64_t source)
+{
+	struct intake_queue *q = &in->aside;
+	const struct intake_waiting w = {.record = r, .source = source, .until_ms = record_get(r)->created_ms - INTAKE_AHEAD_MS};
+	if (is_waiting(q, r))
+		return INTAKE_ASIDE;
+	const bool is_source_full = of_source(q, source) >= in->limits.parked_per_source;
+	if (is_source_full || q->len >= in->limits.parked) {
+		size_t farthest = SIZE_MAX;
+		for (size_t i = 0; i < q->len; i++)
+			if ((!is_source_full || q->items[i].source == source) &&
+			    (farthest == SIZE_MAX || q->items[i].until_ms > q->items[farthest].until_ms))
+				farthest = i;
+		if (farthest == SIZE_MAX || q->items[farthest].until_ms <= w.until_ms)
+			return INTAKE_PARKED_FULL;
+		record_unref(take_at(q, farthest).record);
+	}
+	return enqueue(q, &w) == INTAKE_ADMITTED ? INTAKE_ASIDE : INTAKE_NO_MEMORY;
 }
 
 /* One record through the rules; parks it where they say so. */
 static enum intake_reason offer_one(struct intake *in, struct record *r, uint64_t source, uint64_t now_ms, bool is_restored,
 				    struct intake_effects *fx)
 {
-	struct intake_case c = {.in = in, .r = r, .f = record_get(r), .now_ms = now_ms, .is_restored = is_restored, .drop = drop_effect, .user = fx};
+	struct intake_case c = {.in = in, .r = r, .f = record_get(r), .now_ms = now_ms, .is_restored = is_restored,
+				.drop = drop_effect, .drop_put = drop_put_effect, .user = fx};
 	const enum intake_reason why = intake_judge(&c);
 	switch (why) {
 	case INTAKE_ADMITTED:
@@ -204,8 +293,8 @@ static enum intake_reason offer_one(struct intake *in, struct record *r, uint64_
 		return why;
 	case INTAKE_PARKED:
 		fx->missing = c.missing;
-		return is_restored ? why : park(in, r, source, &c.missing, now_ms + INTAKE_PARKED_MS, why);
-	case INTAKE_ASIDE: return park(in, r, source, NULL, c.f->created_ms - INTAKE_AHEAD_MS, why);
+		return source == INTAKE_OWN ? why : park(in, r, source, &c.missing, now_ms);
+	case INTAKE_ASIDE: return source == INTAKE_OWN ? why : keep_aside(in, r, source);
 	case INTAKE_NO_MEMORY: fx->failed = true; return why;
 	case INTAKE_DUPLICATE:
 	case INTAKE_SUPERSEDED:
@@ -226,24 +315,24 @@ static enum intake_reason offer_one(struct intake *in, struct record *r, uint64_
 }
 
 /* What a newly admitted record is to those parked: its own id for a job, its topic for a project. */
-static bool is_what_was_missing(const struct intake_parked *p, const struct record_fields *f, const struct id32 *id)
+static bool is_what_was_missing(const struct intake_waiting *w, const struct record_fields *f, const struct id32 *id)
 {
-	return !p->is_aside && (f->kind == RECORD_JOB ? id32_eq(&p->missing, id) : f->kind == RECORD_PROJECT && id32_eq(&p->missing, &f->topic));
+	return f->kind == RECORD_JOB ? id32_eq(&w->missing, id) : f->kind == RECORD_PROJECT && id32_eq(&w->missing, &f->topic);
 }
 
 /* Judges the parked that waited for what was put since `from`, until nothing more comes of it. */
 static void offer_parked(struct intake *in, size_t from, uint64_t now_ms, struct intake_effects *fx)
 {
-	for (size_t put = from; put < fx->puts_len && !fx->failed; put++) {
+	for (size_t put = from; put < fx->puts_len && !fx->failed && in->parked.len; put++) {
+		if (!fx->puts[put].record)
+			continue;
 		struct record *came = record_ref(fx->puts[put].record);
-		for (size_t i = in->parked_len; i-- > 0;) {
-			if (i >= in->parked_len || !is_what_was_missing(&in->parked[i], record_get(came), record_id(came)))
+		for (size_t i = in->parked.len; i-- > 0;) {
+			if (i >= in->parked.len || !is_what_was_missing(&in->parked.items[i], record_get(came), record_id(came)))
 				continue;
-			struct record *waiting = record_ref(in->parked[i].record);
-			const uint64_t source = in->parked[i].source;
-			unpark_at(in, i);
-			(void)offer_one(in, waiting, source, now_ms, false, fx);
-			record_unref(waiting);
+			const struct intake_waiting w = take_at(&in->parked, i);
+			(void)offer_one(in, w.record, w.source, now_ms, false, fx);
+			record_unref(w.record);
 		}
 		record_unref(came);
 	}
@@ -253,13 +342,23 @@ enum intake_reason intake_offer(struct intake *in, struct record *r, uint64_t so
 {
 	const size_t from = fx->puts_len;
 	const enum intake_reason why = offer_one(in, r, source, now_ms, false, fx);
-	if (why == INTAKE_ADMITTED && in->parked_len)
+	if (why == INTAKE_ADMITTED && in->parked.len)
 		offer_parked(in, from, now_ms, fx);
+	close_gaps(fx);
 	return why;
 }
 
 enum intake_reason intake_restore(struct intake *in, struct record *r, uint64_t now_ms, struct intake_effects *fx)
 {
+	struct id32 project;
+	/* a topic that is not followed any more: what is kept of it is known */
+	if (record_get(r)->kind == RECORD_PROJECT) {
+		if (record_get(r)->key_len != sizeof ((struct project_body *)NULL)->nonce)
+			return INTAKE_BAD_BODY;
+		project_id_derive(&record_get(r)->author, record_get(r)->key, &project);
+		if (!add_topic(in, &project, false))
+			return INTAKE_NO_MEMORY;
+	}
 	return offer_one(in, r, INTAKE_OWN, now_ms, true, fx);
 }
 
@@ -268,53 +367,51 @@ void intake_forget(struct intake *in, const struct id32 *project, struct intake_
 	struct ix_project *p = idmap_get(&in->edit.ix.projects, project);
 	if (p)
 		index_drop(&in->edit, &p->entry, drop_effect, fx);
+	close_gaps(fx);
 }
 
 /* ---- time */
 
+/* A job takes along what is about it, a project everything of its topic. */
 static void expire(struct intake *in, uint64_t now_ms, struct intake_effects *fx)
 {
-	/* dropping changes the table: gather first. A project takes its jobs along, so look each up again. */
-	size_t at = 0, len = 0;
-	CLEANUP(cleanup_free) struct id32 *due = calloc(in->edit.ix.entries.len + 1, sizeof *due);
-	if (!due)
-		return;
-	for (const struct ix_entry *e; (e = idmap_next(&in->edit.ix.entries, &at));)
-		if (e->expires_ms <= now_ms)
-			due[len++] = e->id;
-	for (size_t i = 0; i < len; i++) {
-		struct ix_entry *e = idmap_get(&in->edit.ix.entries, &due[i]);
-		if (e)
-			index_drop(&in->edit, e, drop_effect, fx);
-	}
+	for (struct ix_entry *e; (e = ixheap_first(&in->edit.expiry)) && e->expires_ms <= now_ms && !fx->failed;)
+		index_drop(&in->edit, e, drop_effect, fx);
 }
 
-void intake_tick(struct intake *in, uint64_t now_ms, struct intake_effects *fx)
+static void judge_aside(struct intake *in, uint64_t now_ms, struct intake_effects *fx)
 {
-	if (now_ms >= in->next_expire_ms || in->next_expire_ms > now_ms + 2 * EXPIRE_EVERY_MS /* the clock went back */) {
-		expire(in, now_ms, fx);
-		in->next_expire_ms = now_ms + EXPIRE_EVERY_MS;
-	}
 	const size_t from = fx->puts_len;
-	for (size_t i = in->parked_len; i-- > 0;) {
-		if (i >= in->parked_len || in->parked[i].until_ms > now_ms)
+	for (size_t i = in->aside.len; i-- > 0 && !fx->failed;) {
+		if (i >= in->aside.len || in->aside.items[i].until_ms > now_ms)
 			continue;
-		struct record *r = record_ref(in->parked[i].record);
-		const bool is_aside = in->parked[i].is_aside;
-		const uint64_t source = in->parked[i].source;
-		unpark_at(in, i);
-		if (is_aside)
-			(void)offer_one(in, r, source, now_ms, false, fx);
-		record_unref(r);
+		const struct intake_waiting w = take_at(&in->aside, i);
+		(void)offer_one(in, w.record, w.source, now_ms, false, fx);
+		record_unref(w.record);
 	}
 	offer_parked(in, from, now_ms, fx);
 }
 
+void intake_tick(struct intake *in, uint64_t now_ms, struct intake_effects *fx)
+{
+	expire(in, now_ms, fx);
+	for (size_t i = in->parked.len; i-- > 0;)
+		if (in->parked.items[i].until_ms <= now_ms)
+			record_unref(take_at(&in->parked, i).record);
+	judge_aside(in, now_ms, fx);
+	close_gaps(fx);
+}
+
+static uint64_t earliest(const struct intake_queue *q, uint64_t next_ms)
+{
+	for (size_t i = 0; i < q->len; i++)
+		if (q->items[i].until_ms < next_ms)
+			next_ms = q->items[i].until_ms;
+	return next_ms;
+}
+
 uint64_t intake_next_ms(const struct intake *in)
 {
-	uint64_t next = in->edit.ix.entries.len ? in->next_expire_ms : UINT64_MAX;
-	for (size_t i = 0; i < in->parked_len; i++)
-		if (in->parked[i].until_ms < next)
-			next = in->parked[i].until_ms;
-	return next;
+	const struct ix_entry *first = ixheap_first(&in->edit.expiry);
+	return earliest(&in->parked, earliest(&in->aside, first ? first->expires_ms : UINT64_MAX));
 }

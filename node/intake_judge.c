@@ -6,81 +6,23 @@
 #include "proto/base/cleanup.h"
 #include "proto/statement.h"
 
-#define CLAIM_UNTIL_MAX_MS (7 * DAY_MS)
-#define CROWD_SEEN_MAX 128
-
-/* ---- who is listed */
-
-static bool is_in(const struct node_id *list, size_t len, const struct node_id *key)
-{
-	for (size_t i = 0; i < len; i++)
-		if (node_id_eq(&list[i], key))
-			return true;
-	return false;
-}
-
-static bool is_listed(const struct ix_job *job, const struct node_id *key)
-{
-	const struct ix_project *p = job->entry.project;
-	return index_is_maintainer(p, key) || is_in(job->volunteers, job->volunteers_len, key) ||
-	       is_in(p->body.volunteers, p->body.volunteers_len, key);
-}
-
-/* ---- the crowd: claims and results of unlisted keys */
-
-struct crowd {
-	struct node_id authors[CROWD_SEEN_MAX];
-	size_t len;
-	struct node_id worst; /* the highest hash of (job, author) */
-	uint8_t worst_hash[32];
-};
-
-static void crowd_add(struct crowd *c, const struct ix_job *job, const struct node_id *author)
-{
-	if (is_listed(job, author) || is_in(c->authors, c->len, author) || c->len == CROWD_SEEN_MAX)
-		return;
-	c->authors[c->len++] = *author;
-	uint8_t pair[64], hash[32];
-	memcpy(pair, job->entry.id.b, 32);
-	memcpy(pair + 32, author->b, 32);
-	crypto_generichash(hash, sizeof hash, pair, sizeof pair, NULL, 0);
-	if (c->len > 1 && memcmp(hash, c->worst_hash, sizeof hash) <= 0)
-		return;
-	memcpy(c->worst_hash, hash, sizeof hash);
-	c->worst = *author;
-}
-
-static void drop_author(struct intake_case *c, struct ix_job *job, const struct node_id *author)
-{
-	struct ix_entry *const lists[] = {job->claims, job->results};
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		for (struct ix_entry *e = lists[i], *next; e; e = next) {
-			next = e->next_of_job;
-			if (node_id_eq(&e->author, author))
-				index_drop(&c->in->edit, e, c->drop, c->user);
-		}
-}
-
-/* Unlisted authors past the limit go, highest hash first: the set does not depend on who arrived when. */
-static void trim_crowd(struct intake_case *c, struct ix_job *job)
-{
-	for (;;) {
-		struct crowd crowd = {.len = 0};
-		for (const struct ix_entry *e = job->claims; e; e = e->next_of_job)
-			crowd_add(&crowd, job, &e->author);
-		for (const struct ix_entry *e = job->results; e; e = e->next_of_job)
-			crowd_add(&crowd, job, &e->author);
-		if (crowd.len <= c->in->limits.crowd)
-			return;
-		drop_author(c, job, &crowd.worst);
-	}
-}
-
 /* ---- quota */
+
+/* Of a replaceable kind it is the sequence that makes newer (PROTOCOL 4.5). */
+static uint64_t age_of(const struct ix_entry *e)
+{
+	return e->kind == RECORD_CLAIM ? e->sequence : e->created_ms;
+}
 
 static bool is_older(const struct ix_entry *a, const struct ix_entry *b)
 {
-	return a->created_ms != b->created_ms ? a->created_ms < b->created_ms : memcmp(a->id.b, b->id.b, 32) < 0;
+	return age_of(a) != age_of(b) ? age_of(a) < age_of(b) : memcmp(a->id.b, b->id.b, 32) < 0;
+}
+
+/* The newcomer goes as it came: the store never had it. */
+static void drop(const struct intake_case *c, struct ix_entry *e)
+{
+	index_drop(&c->in->edit, e, id32_eq(&e->id, record_id(c->r)) ? NULL : c->drop, c->user);
 }
 
 /* The oldest of (author, topic, kind) go. */
@@ -92,7 +34,7 @@ static void trim_group(struct intake_case *c, struct ix_group *g)
 		for (struct ix_entry *e = oldest->group_next; e; e = e->group_next)
 			if (is_older(e, oldest))
 				oldest = e;
-		index_drop(&c->in->edit, oldest, c->drop, c->user);
+		drop(c, oldest);
 	}
 }
 
@@ -101,31 +43,57 @@ static bool is_here(const struct intake_case *c)
 	return idmap_get(&c->in->edit.ix.entries, record_id(c->r));
 }
 
+static bool is_over(const struct intake *in)
+{
+	const struct index *ix = &in->edit.ix;
+	return ix->entries.len > in->limits.records || (in->limits.bytes && ix->bytes > in->limits.bytes);
+}
+
+/* The topic that takes most and has something to give up. */
+static struct ix_project *greediest(const struct intake *in)
+{
+	struct ix_project *most = NULL;
+	size_t at = 0;
+	for (struct ix_project *p; (p = idmap_next(&in->edit.ix.projects, &at));)
+		if (p->ranked.len && (!most || p->bytes > most->bytes))
+			most = p;
+	return most;
+}
+
+/* What a full topic, or a full node, gives up; the newcomer where there is nothing that ranks lower. */
+static void make_room(struct intake_case *c, struct ix_project *p)
+{
+	while (p->records > c->in->limits.per_topic || is_over(c->in)) {
+		struct ix_project *const from = p->records > c->in->limits.per_topic ? p : greediest(c->in);
+		struct ix_entry *victim = from ? ixheap_first(&from->ranked) : NULL;
+		if (!victim) /* jobs and cancels alone: no more of them */
+			victim = idmap_get(&c->in->edit.ix.entries, record_id(c->r));
+		if (!victim)
+			return;
+		drop(c, victim);
+	}
+}
+
 /* A new entry stands in the index: trims what is too much. The newcomer itself may be what goes. */
 static enum intake_reason settle(struct intake_case *c, struct ix_entry *e)
 {
 	if (!e)
 		return INTAKE_NO_MEMORY;
+	struct ix_project *const p = e->project;
 	trim_group(c, e->group);
 	if (!is_here(c))
 		return INTAKE_QUOTA;
-	if (e->kind == RECORD_CLAIM || e->kind == RECORD_RESULT) {
-		trim_crowd(c, e->job);
-		if (!is_here(c))
-			return INTAKE_CROWDED;
-	}
+	if (e->kind != RECORD_PROJECT) /* what is followed has a ceiling of its own */
+		make_room(c, p);
+	if (!is_here(c))
+		return INTAKE_TOPIC_FULL;
 	c->entry = e;
 	return INTAKE_ADMITTED;
 }
 
 /* ---- project */
 
-static bool body_names(const struct project_body *body, const struct node_id *key)
-{
-	return is_in(body->maintainers, body->maintainers_len, key);
-}
-
-/* A newer state may take authority away: what would not be admitted now goes. */
+/* A newer state may take authority away, or give it: what would not be admitted now goes. */
 static void rejudge(struct intake_case *c, struct ix_project *p)
 {
 	for (struct ix_job *job = p->jobs, *next; job; job = next) {
@@ -136,11 +104,37 @@ static void rejudge(struct intake_case *c, struct ix_project *p)
 		}
 		for (struct ix_entry *e = job->cancels, *after; e; e = after) {
 			after = e->next_of_job;
-			if (!body_names(&p->body, &e->author) && !index_was_maintainer(p, &e->author, e->created_ms))
+			if (!index_was_maintainer(p, &e->author, e->created_ms))
 				index_drop(&c->in->edit, e, c->drop, c->user);
 		}
-		trim_crowd(c, job);
+		crowd_rebuild(c, job);
 	}
+}
+
+/* Whether the record is older than what stands in its place. */
+static bool is_superseded(const struct intake_case *c, const struct ix_entry *old)
+{
+	return c->f->sequence < old->sequence || (c->f->sequence == old->sequence && memcmp(record_id(c->r)->b, old->id.b, 32) < 0);
+}
+
+static bool same_keys(const struct project_body *a, const struct project_body *b)
+{
+	return a->maintainers_len == b->maintainers_len && a->former_len == b->former_len && a->volunteers_len == b->volunteers_len &&
+	       !memcmp(a->maintainers, b->maintainers, sizeof a->maintainers) && !memcmp(a->former, b->former, sizeof a->former) &&
+	       !memcmp(a->volunteers, b->volunteers, sizeof a->volunteers);
+}
+
+/* The newer state takes the older one's place. */
+static enum intake_reason replace_project(struct intake_case *c, struct ix_project *p, const struct project_body *body)
+{
+	const bool is_as_before = same_keys(&p->body, body);
+	c->drop_put(c->user, &p->entry);
+	if (!index_replace_project(&c->in->edit, c->r, p, body))
+		return INTAKE_NO_MEMORY;
+	if (!is_as_before)
+		rejudge(c, p);
+	c->entry = &p->entry;
+	return INTAKE_ADMITTED;
 }
 
 static enum intake_reason judge_project(struct intake_case *c, const struct intake_topic *topic)
@@ -158,14 +152,7 @@ static enum intake_reason judge_project(struct intake_case *c, const struct inta
 		p = index_add_project(&c->in->edit, c->r, &id, body);
 		return settle(c, p ? &p->entry : NULL);
 	}
-	const struct ix_entry *old = &p->entry;
-	if (c->f->sequence < old->sequence || (c->f->sequence == old->sequence && memcmp(record_id(c->r)->b, old->id.b, 32) < 0))
-		return INTAKE_SUPERSEDED;
-	if (!index_replace_project(&c->in->edit, c->r, p, body))
-		return INTAKE_NO_MEMORY;
-	rejudge(c, p);
-	c->entry = &p->entry;
-	return INTAKE_ADMITTED;
+	return is_superseded(c, &p->entry) ? INTAKE_SUPERSEDED : replace_project(c, p, body);
 }
 
 /* ---- job */
@@ -179,8 +166,6 @@ static enum intake_reason judge_job(struct intake_case *c, const struct intake_t
 		return INTAKE_BAD_BODY;
 	if (!id32_eq(&body->project, &topic->project))
 		return INTAKE_BAD_TOPIC;
-	if (body->claim_until_ms < c->f->created_ms || body->claim_until_ms - c->f->created_ms > CLAIM_UNTIL_MAX_MS || !body->wanted)
-		return INTAKE_BAD_BODY;
 	struct ix_project *p = idmap_get(&c->in->edit.ix.projects, &body->project);
 	if (!p || p->entry.sequence < body->project_sequence) {
 		c->missing = topic->topic;
@@ -221,43 +206,47 @@ static enum intake_reason judge_cancel(struct intake_case *c, const struct intak
 		return why;
 	if (!index_was_maintainer(job->entry.project, &c->f->author, c->f->created_ms))
 		return INTAKE_NO_AUTHORITY;
-	return settle(c, index_add_about(&c->in->edit, c->r, job));
+	return settle(c, index_add_about(&c->in->edit, c->r, job, IX_NONE));
 }
 
-/* No record's memory is unbounded: claims and results count against the topic, except those of listed keys. */
-static bool topic_is_full(const struct intake_case *c, const struct ix_job *job)
+/* Finds the job of a claim or result, and by what right it stands there. */
+static enum intake_reason ask(struct intake_case *c, const struct intake_topic *topic, const struct id32 *id, struct ix_job **ret,
+			      enum ix_authority *ret_authority)
 {
-	return job->entry.project->records >= c->in->limits.per_topic && !is_listed(job, &c->f->author);
+	const enum intake_reason why = find_job(c, topic, id, ret);
+	if (why != INTAKE_ADMITTED)
+		return why;
+	*ret_authority = crowd_ask(c, *ret);
+	return *ret_authority == IX_NONE ? INTAKE_CROWDED : INTAKE_ADMITTED;
 }
 
 static enum intake_reason judge_claim(struct intake_case *c, const struct intake_topic *topic)
 {
 	struct claim_body body;
 	struct ix_job *job = NULL;
+	enum ix_authority authority = IX_NONE;
 	if (claim_body_decode(c->r, &body, NULL))
 		return INTAKE_BAD_BODY;
-	enum intake_reason why = find_job(c, topic, &body.job, &job);
+	const enum intake_reason why = ask(c, topic, &body.job, &job, &authority);
 	if (why != INTAKE_ADMITTED)
 		return why;
-	struct ix_entry *old = NULL;
-	for (struct ix_entry *e = job->claims; e && !old; e = e->next_of_job)
-		if (node_id_eq(&e->author, &c->f->author))
-			old = e;
-	if (old && (c->f->sequence < old->sequence || (c->f->sequence == old->sequence && memcmp(record_id(c->r)->b, old->id.b, 32) < 0)))
+	struct ix_entry *old = job->claims;
+	while (old && !node_id_eq(&old->author, &c->f->author))
+		old = old->next_of_job;
+	if (old && is_superseded(c, old))
 		return INTAKE_SUPERSEDED;
-	if (!old && topic_is_full(c, job))
-		return INTAKE_TOPIC_FULL;
 	if (old)
-		index_drop(&c->in->edit, old, NULL, NULL); /* the store replaces it by itself */
-	struct ix_entry *e = index_add_about(&c->in->edit, c->r, job);
+		index_drop(&c->in->edit, old, c->drop_put, c->user); /* the store replaces it by itself */
+	if (authority == IX_CROWD)
+		crowd_take(c, job);
+	struct ix_entry *e = index_add_about(&c->in->edit, c->r, job, authority);
 	if (e) {
 		e->u.claim.lease_until_ms = body.lease_until_ms;
 		e->u.claim.step = body.step;
 		e->u.claim.steps = body.steps;
 		snprintf(e->u.claim.phase, sizeof e->u.claim.phase, "%s", body.phase);
 	}
-	why = settle(c, e);
-	return why;
+	return settle(c, e);
 }
 
 static void cleanup_statement(struct statement **s)
@@ -267,35 +256,39 @@ static void cleanup_statement(struct statement **s)
 	free(*s);
 }
 
-/* The signed statement speaks of this very job, commit, project and cell. */
+/* PROTOCOL 6.5: the statement is its author's, and about this very job. */
 static enum intake_reason check_statement(const struct intake_case *c, const struct ix_job *job, struct result_body *body)
 {
 	CLEANUP(cleanup_statement) struct statement *s = calloc(1, sizeof *s);
+	CLEANUP(cleanup_free) struct job_body *asked = malloc(sizeof *asked);
 	bool has_statement = false;
-	if (!s)
+	if (!s || !asked)
 		return INTAKE_NO_MEMORY;
-	if (result_open(c->r, body, s, &has_statement, NULL))
-		return INTAKE_BAD_BODY;
+	const int code = result_open(c->r, body, s, &has_statement, NULL);
+	if (code)
+		return code == ERR_NOMEM ? INTAKE_NO_MEMORY : INTAKE_BAD_BODY;
 	if (!has_statement)
 		return INTAKE_ADMITTED;
-	const bool agrees = id32_eq(&s->job, &job->entry.id) && id32_eq(&s->project, &job->entry.project->id) && !strcmp(s->commit, job->commit);
-	return agrees ? INTAKE_ADMITTED : INTAKE_MISMATCH;
+	if (index_job_body(job, asked, NULL))
+		return INTAKE_NO_MEMORY; /* it was decoded before */
+	return statement_check_job(s, &job->entry.id, asked, NULL) ? INTAKE_MISMATCH : INTAKE_ADMITTED;
 }
 
 static enum intake_reason judge_result(struct intake_case *c, const struct intake_topic *topic)
 {
 	struct result_body body;
 	struct ix_job *job = NULL;
+	enum ix_authority authority = IX_NONE;
 	if (result_body_decode(c->r, &body, NULL))
 		return INTAKE_BAD_BODY;
-	enum intake_reason why = find_job(c, topic, &body.job, &job);
+	enum intake_reason why = ask(c, topic, &body.job, &job, &authority);
 	if (why == INTAKE_ADMITTED && !c->is_restored)
 		why = check_statement(c, job, &body);
 	if (why != INTAKE_ADMITTED)
 		return why;
-	if (topic_is_full(c, job))
-		return INTAKE_TOPIC_FULL;
-	struct ix_entry *e = index_add_about(&c->in->edit, c->r, job);
+	if (authority == IX_CROWD)
+		crowd_take(c, job);
+	struct ix_entry *e = index_add_about(&c->in->edit, c->r, job, authority);
 	if (e) {
 		e->u.result.has_statement = body.payload;
 		e->u.result.outcome = body.outcome;
@@ -314,9 +307,9 @@ enum intake_reason intake_judge(struct intake_case *c)
 	if (c->f->kind < RECORD_PROJECT || c->f->kind > RECORD_NODE)
 		return INTAKE_UNKNOWN_KIND;
 	const struct intake_topic *topic = idmap_get(&c->in->follows, &c->f->topic);
-	if (!topic)
+	if (!topic || !(topic->is_followed || c->is_restored))
 		return INTAKE_NOT_FOLLOWED;
-	if (c->f->expires_ms <= c->now_ms)
+	if (c->f->expires_ms <= c->now_ms && !c->is_restored)
 		return INTAKE_EXPIRED;
 	if (c->f->created_ms > c->now_ms && c->f->created_ms - c->now_ms > INTAKE_AHEAD_MS && !c->is_restored)
 		return INTAKE_ASIDE;

@@ -24,7 +24,8 @@ libtalkoo_core_la_SOURCES = \
 	node/control_watch.c \
 	node/dossier.c node/dossier.h node/dossier_json.c \
 	node/index.c node/index.h node/index_edit.c node/index_edit.h \
-	node/intake.c node/intake.h node/intake_judge.c node/intake_judge.h \
+	node/intake.c node/intake.h node/intake_crowd.c node/intake_judge.c node/intake_judge.h \
+	node/ixheap.c node/ixheap.h \
 	node/jobs.c \
 	node/node.c node/node.h \
 	node/publish.c \

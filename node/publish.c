@@ -6,6 +6,8 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
+#define LOAD_REFUSED_MAX 20000
+
 /* A batch on its way to the disk. */
 struct submission {
 	struct node *n;
@@ -87,6 +89,13 @@ static void on_durable(void *user, int code, const struct err *err)
 	n->hooks.want_work(n->hooks.user);
 }
 
+static void forget_record(struct store_batch *b, const struct id32 *id)
+{
+	char key[ID32_TEXT_MAX];
+	store_delete_record(b, id);
+	store_put_kv(b, "decision", id32_format(key, id), NULL, 0);
+}
+
 /* Takes fx's content and b. */
 static int submit(struct node *n, struct intake_effects *fx, struct store_batch *b, node_done_fn done, void *user, struct err *err)
 {
@@ -100,9 +109,7 @@ static int submit(struct node *n, struct intake_effects *fx, struct store_batch 
 	*s = (struct submission){.n = n, .fx = *fx, .done = done, .user = user};
 	*fx = (struct intake_effects){0};
 	for (size_t i = 0; i < s->fx.deletes_len; i++) {
-		char key[ID32_TEXT_MAX];
-		store_delete_record(b, &s->fx.deletes[i]);
-		store_put_kv(b, "decision", id32_format(key, &s->fx.deletes[i]), NULL, 0);
+		forget_record(b, &s->fx.deletes[i]);
 		scheduler_forget(n->scheduler, &s->fx.deletes[i]);
 	}
 	for (size_t i = 0; i < s->fx.puts_len; i++) {
@@ -178,9 +185,25 @@ int node_publish(struct node *n, const struct node_own *own, struct store_batch 
 	return submit(n, &fx, batch, done, user, err);
 }
 
+/* PROTOCOL 4.5: a restored backup would go mute where its own newer records are known already. */
+static void adopt_sequence(struct node *n, const struct record *r)
+{
+	const struct record_fields *f = record_get(r);
+	if (!node_id_eq(&f->author, &n->self) || f->sequence <= n->state.last_sequence)
+		return;
+	struct store_batch *b = store_batch_new();
+	if (!b)
+		return;
+	state_adopt_sequence(&n->state, f->sequence, b);
+	log_warn("event=sequence-adopted sequence=%llu", (unsigned long long)f->sequence);
+	if (node_commit(n, b, NULL, NULL, NULL))
+		log_warn("event=sequence-not-stored");
+}
+
 enum intake_reason node_receive(struct node *n, struct record *r, uint64_t source)
 {
 	CLEANUP(intake_effects_release) struct intake_effects fx = {0};
+	adopt_sequence(n, r);
 	const enum intake_reason why = intake_offer(n->intake, r, source, node_now(n), &fx);
 	node_apply(n, &fx);
 	return why;
@@ -198,7 +221,8 @@ void node_apply(struct node *n, struct intake_effects *fx)
 struct loading {
 	struct node *n;
 	struct intake_effects fx;
-	size_t refused;
+	struct id32 refused[LOAD_REFUSED_MAX]; /* more of them leave at the next start */
+	size_t refused_len;
 };
 
 static bool on_row(void *user, struct record *r)
@@ -209,34 +233,68 @@ static bool on_row(void *user, struct record *r)
 	if (node_id_eq(&f->author, &l->n->self) && f->sequence > l->n->state.last_sequence)
 		l->n->state.last_sequence = f->sequence;
 	const enum intake_reason why = intake_restore(l->n->intake, r, node_now(l->n), &l->fx);
-	l->refused += why != INTAKE_ADMITTED && why != INTAKE_DUPLICATE;
+	if (why == INTAKE_NO_MEMORY)
+		l->fx.failed = true;
+	else if (why != INTAKE_ADMITTED && why != INTAKE_DUPLICATE && l->refused_len < LOAD_REFUSED_MAX)
+		l->refused[l->refused_len++] = *record_id(r);
 	return !l->fx.failed;
+}
+
+static bool trusts(void *user, const struct node_id *key)
+{
+	const struct node *n = user;
+	return node_id_eq(key, &n->self) || state_trust_find(&n->state, key);
+}
+
+static int new_intake(struct node *n, struct intake_limits *limits, struct err *err)
+{
+	uint8_t hash_key[crypto_shorthash_KEYBYTES];
+	intake_limits_default(limits);
+	limits->bytes = n->config.caps.database_bytes / 4 * 3;
+	randombytes_buf(hash_key, sizeof hash_key);
+	intake_free(n->intake);
+	n->intake = intake_new(limits, hash_key);
+	if (!n->intake)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	intake_trust(n->intake, trusts, n);
+	for (size_t i = 0; i < n->state.follow_len; i++)
+		intake_follow(n->intake, &n->state.follow[i].project);
+	return 0;
+}
+
+/* What the rules refuse now (its job is gone, its author was removed) leaves the store too: answers are made from there. */
+static void drop_refused(struct node *n, const struct loading *l)
+{
+	struct store_batch *b = l->refused_len + l->fx.deletes_len ? store_batch_new() : NULL;
+	if (!b)
+		return;
+	for (size_t i = 0; i < l->refused_len; i++)
+		forget_record(b, &l->refused[i]);
+	for (size_t i = 0; i < l->fx.deletes_len && i < LOAD_REFUSED_MAX; i++)
+		forget_record(b, &l->fx.deletes[i]);
+	log_info("event=load dropped=%zu", l->refused_len + l->fx.deletes_len);
+	if (node_commit(n, b, NULL, NULL, NULL))
+		log_warn("event=load-not-cleared");
 }
 
 int node_load(struct node *n, struct err *err)
 {
 	static const uint32_t order[] = {RECORD_PROJECT, RECORD_JOB, RECORD_CANCEL, RECORD_CLAIM, RECORD_RESULT};
-	struct loading l = {.n = n};
 	struct intake_limits limits;
-	uint8_t hash_key[crypto_shorthash_KEYBYTES];
-	intake_limits_default(&limits);
-	randombytes_buf(hash_key, sizeof hash_key);
-	intake_free(n->intake);
-	n->intake = intake_new(&limits, hash_key);
-	if (!n->intake)
+	CLEANUP(cleanup_free) struct loading *l = calloc(1, sizeof *l);
+	if (!l)
 		return err_set(err, ERR_NOMEM, "out of memory");
-	for (size_t i = 0; i < n->state.follow_len; i++)
-		intake_follow(n->intake, &n->state.follow[i].project);
-	int rc = 0;
+	l->n = n;
+	int rc = new_intake(n, &limits, err);
 	for (size_t i = 0; i < ARRAY_LEN(order) && !rc; i++) {
 		const struct store_filter filter = {.kind = order[i], .limit = limits.records};
-		rc = store_each_now(n->store, &filter, on_row, &l, err);
+		rc = store_each_now(n->store, &filter, on_row, l, err);
 	}
-	if (!rc && l.fx.failed)
+	if (!rc && l->fx.failed)
 		rc = err_set(err, ERR_NOMEM, "out of memory");
-	intake_effects_release(&l.fx);
-	if (l.refused)
-		log_debug("event=load refused=%zu", l.refused);
-	n->must_reload = false;
+	if (!rc)
+		drop_refused(n, l);
+	intake_effects_release(&l->fx);
+	n->must_reload = rc != 0;
 	return rc;
 }

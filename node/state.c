@@ -162,12 +162,17 @@ void state_donation_put(const struct state *st, struct store_batch *b)
 			   (json_int_t)st->donation.until_ms, "note", st->donation.note));
 }
 
-uint64_t state_next_sequence(struct state *st, uint64_t now_ms, struct store_batch *b)
+void state_adopt_sequence(struct state *st, uint64_t sequence, struct store_batch *b)
 {
 	char text[24];
-	st->last_sequence = st->last_sequence >= now_ms ? st->last_sequence + 1 : now_ms;
-	snprintf(text, sizeof text, "%llu", (unsigned long long)st->last_sequence);
+	st->last_sequence = sequence;
+	snprintf(text, sizeof text, "%llu", (unsigned long long)sequence);
 	store_put_kv(b, "sequence", "own", text, strlen(text));
+}
+
+uint64_t state_next_sequence(struct state *st, uint64_t now_ms, struct store_batch *b)
+{
+	state_adopt_sequence(st, st->last_sequence >= now_ms ? st->last_sequence + 1 : now_ms, b);
 	return st->last_sequence;
 }
 

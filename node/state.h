@@ -55,6 +55,8 @@ bool state_follow_remove(struct state *st, const struct id32 *project, struct st
 
 /* Writes st->donation. */
 void state_donation_put(const struct state *st, struct store_batch *b);
+/* A greater one than the last was met in a record of ours. */
+void state_adopt_sequence(struct state *st, uint64_t sequence, struct store_batch *b);
 /* The next sequence of our own: greater than the last, at least now. It is put into b with the record that uses it. */
 uint64_t state_next_sequence(struct state *st, uint64_t now_ms, struct store_batch *b);
 
