@@ -8,3 +8,9 @@ UNIT_TESTS += test_session_hostile
 test_session_hostile_SOURCES = tests/unit/test_session_hostile.c tests/unit/tap.c tests/unit/tap.h
 test_session_hostile_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
 test_session_hostile_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS)
+
+FUZZ_TARGETS += fuzz_session
+fuzz_session_SOURCES = tests/fuzz/fuzz_session.c $(FUZZ_REPLAY)
+fuzz_session_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
+fuzz_session_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS)
+fuzz_session_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
