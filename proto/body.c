@@ -555,8 +555,11 @@ int result_body_decode(const struct record *r, struct result_body *ret, struct e
 		return e;
 	struct result_body p = {0};
 	mp_get_bin_exact(&c, "job", p.job.b, 32);
-	if (!mp_take_nil(&c))
+	if (!mp_take_nil(&c)) {
 		p.outcome = (uint8_t)mp_get_uint(&c, "outcome", OUTCOME_REFUSED);
+		if (!p.outcome)
+			mp_cursor_fail(&c, "outcome", "is 0");
+	}
 	mp_get_line(&c, "reason", p.reason, sizeof p.reason);
 	if (!mp_take_nil(&c)) {
 		p.has_log = true;

@@ -136,15 +136,21 @@ int dsse_envelope_open(const char *text, size_t len, struct buf *ret_payload, st
 	if (!root)
 		return err_set(err, ERR_INVALID, "envelope: not JSON: line %d: %s", why.line, why.text);
 	const char *type = json_string_value(json_object_get(root, "payloadType"));
+	CLEANUP(buf_release) struct buf payload;
+	buf_init(&payload, ENVELOPE_LEN_MAX);
 	int code;
 	if (!type || strcmp(type, DSSE_INTOTO_TYPE))
 		code = err_set(err, ERR_INVALID, "envelope: payloadType is not %s", DSSE_INTOTO_TYPE);
 	else
-		code = read_payload(root, ret_payload, err);
+		code = read_payload(root, &payload, err);
 	if (!code)
-		code = find_signature(root, ret_payload, ret_key, ret_signature, err);
+		code = find_signature(root, &payload, ret_key, ret_signature, err);
 	json_decref(root);
-	return code;
+	if (code)
+		return code;
+	/* only now: what no signature vouches for never leaves */
+	buf_append(ret_payload, payload.data, payload.len);
+	return buf_check(ret_payload, "envelope's payload", err);
 }
 
 /* RFC 8410 section 4: SubjectPublicKeyInfo of id-Ed25519 is this prefix and the 32 bytes */

@@ -7,6 +7,7 @@
 #include "proto/statement.h"
 #include "proto/statement_names.h"
 
+#define TIME_LEN (sizeof "2023-11-14T22:13:20.123Z" - 1)
 #define INDEX_LEN_MAX (16u << 20) /* 10,000 artifacts, each with a path of 1,023 bytes */
 
 /* A reader that fails once and stays failed; `what` names the field. */
@@ -63,8 +64,8 @@ static uint64_t get_time(struct reader *r, const json_t *object, const char *key
 	char text[UNITS_TEXT_MAX];
 	uint64_t ms = 0;
 	get_text(r, object, key, text, sizeof text);
-	if (!r->failed && !units_parse_time(text, &ms))
-		fail(r, key, "not a time (RFC 3339, UTC)");
+	if (!r->failed && (strlen(text) != TIME_LEN || !units_parse_time(text, &ms)))
+		fail(r, key, "not a time (YYYY-MM-DDTHH:MM:SS.mmmZ)");
 	return ms;
 }
 
@@ -125,10 +126,11 @@ static void read_steps(struct reader *r, const json_t *array, struct statement *
 		const json_t *one = json_array_get(array, i);
 		struct statement_step *step = &s->steps[s->steps_len++];
 		get_text(r, one, "name", step->name, sizeof step->name);
-		const json_t *exit_code = get(r, one, "exitCode", JSON_INTEGER);
-		step->exit_code = exit_code ? (int)json_integer_value(exit_code) : 0;
-		if (step->exit_code < -1 || step->exit_code > 255)
+		const json_t *given = get(r, one, "exitCode", JSON_INTEGER);
+		const json_int_t exit_code = given ? json_integer_value(given) : 0;
+		if (exit_code < -1 || exit_code > 255)
 			fail(r, "exitCode", "out of range");
+		step->exit_code = r->failed ? 0 : (int)exit_code;
 		step->duration_ms = get_number(r, one, "durationMs");
 	}
 }
@@ -180,6 +182,7 @@ static void read_how(struct reader *r, const json_t *own, struct statement *s)
 	get_text(r, own, "arch", s->arch, sizeof s->arch);
 	check(r, "arch", arch_name_is_valid(s->arch));
 	get_text(r, own, "accel", s->accel, sizeof s->accel);
+	check(r, "accel", !strcmp(s->accel, "kvm") || !strcmp(s->accel, "tcg"));
 	get_text(r, own, "isolation", s->isolation, sizeof s->isolation);
 	get_text(r, own, "machine", s->machine, sizeof s->machine);
 	const uint64_t cpus = get_number(r, limits, "cpus");
@@ -214,6 +217,8 @@ static void read_what(struct reader *r, const json_t *own, struct statement *s)
 	s->artifacts_partial = get_bool(r, own, "artifactsPartial");
 	if (json_object_get(own, "index")) {
 		s->has_index = true;
+		if (json_object_get(own, "steps") || json_object_get(own, "artifacts"))
+			fail(r, "index", "beside the lists that it stands for");
 		get_blob(r, get(r, own, "index", JSON_OBJECT), &s->index);
 	} else {
 		read_lists(r, own, s);
@@ -230,7 +235,9 @@ static void read_intoto(struct reader *r, const json_t *root, struct statement *
 	get_text(r, root, "predicateType", text, sizeof text);
 	if (!r->failed && strcmp(text, STATEMENT_PREDICATE_TYPE))
 		fail(r, "predicateType", "not a test result v0.1");
-	const json_t *subject = json_array_get(get(r, root, "subject", JSON_ARRAY), 0);
+	const json_t *subjects = get(r, root, "subject", JSON_ARRAY), *subject = json_array_get(subjects, 0);
+	if (json_array_size(subjects) != 1)
+		fail(r, "subject", "not one");
 	const json_t *digest = get(r, subject, "digest", JSON_OBJECT);
 	get_text(r, digest, "gitCommit", s->commit, sizeof s->commit);
 	if (!r->failed && !is_lower_hex(s->commit, 40) && !is_lower_hex(s->commit, 64))

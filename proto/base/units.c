@@ -113,26 +113,38 @@ const char *units_format_time(char *out, uint64_t unix_ms)
 	return out;
 }
 
+/* Exactly len digits, then the character `behind`. */
+static bool parse_field(const char **at, unsigned len, char behind, int *ret)
+{
+	int value = 0;
+	for (; len; len--, (*at)++) {
+		if (**at < '0' || **at > '9')
+			return false;
+		value = value * 10 + (**at - '0');
+	}
+	*ret = value;
+	return *(*at)++ == behind;
+}
+
+/* strptime() would take blanks, single digits and a 31st of February. */
 bool units_parse_time(const char *text, uint64_t *ret_unix_ms)
 {
+	const char *at = text;
 	struct tm utc = {0};
-	const char *at = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
-	if (!at)
+	int year, month, fraction = 0;
+	if (!parse_field(&at, 4, '-', &year) || !parse_field(&at, 2, '-', &month) || !parse_field(&at, 2, 'T', &utc.tm_mday) ||
+	    !parse_field(&at, 2, ':', &utc.tm_hour) || !parse_field(&at, 2, ':', &utc.tm_min))
 		return false;
-	unsigned fraction = 0;
-	if (*at == '.') {
-		at++;
-		unsigned scale = 100;
-		while (*at >= '0' && *at <= '9' && scale) {
-			fraction += (unsigned)(*at++ - '0') * scale;
-			scale /= 10;
-		}
-	}
-	if (strcmp(at, "Z"))
+	const bool has_fraction = at[0] && at[1] && at[2] == '.';
+	if (!parse_field(&at, 2, has_fraction ? '.' : 'Z', &utc.tm_sec) || (has_fraction && !parse_field(&at, 3, 'Z', &fraction)) || *at)
 		return false;
-	const time_t seconds = timegm(&utc);
-	if (seconds < 0)
+	utc.tm_year = year - 1900;
+	utc.tm_mon = month - 1;
+	struct tm normal = utc; /* timegm() brings it into range: what changes was no date */
+	const time_t seconds = timegm(&normal);
+	if (seconds < 0 || normal.tm_mday != utc.tm_mday || normal.tm_mon != utc.tm_mon || normal.tm_hour != utc.tm_hour ||
+	    normal.tm_min != utc.tm_min || normal.tm_sec != utc.tm_sec)
 		return false;
-	*ret_unix_ms = (uint64_t)seconds * 1000 + fraction;
+	*ret_unix_ms = (uint64_t)seconds * 1000 + (uint64_t)fraction;
 	return true;
 }

@@ -78,6 +78,15 @@ static void test_units(void)
 	OK(units_parse_time(text, &v) && v == UINT64_C(1700000000123), "time round trip");
 	OK(!units_parse_time("2023-11-14T22:13:20", &v) && !units_parse_time("2023-11-14", &v), "bad times");
 	STREQ(units_format_time(text, INT64_MAX), "never");
+	static const char *const times[] = {" 2023-11-14T22:13:20Z", "2023-1-14T22:13:20Z", "2023-02-31T00:00:00Z", "2023-13-01T00:00:00Z",
+					    "2023-00-10T00:00:00Z", "2023-11-14T24:00:00Z", "2023-11-14T22:60:20Z", "2023-11-14T22:13:60Z", "2023-11-14T22:13:20.Z",
+					    "2023-11-14T22:13:20.1Z", "2023-11-14T22:13:20.1234Z", "2023-11-14T22:13:20.123z", "2023-11-14t22:13:20.123Z",
+					    "2023-11-14T22:13:20.123+00:00", "2023-11-14T22:13:20.123Z ", "+023-11-14T22:13:20Z", "1969-12-31T23:59:59Z",
+					    "2023-11-14 22:13:20Z", "2023-02-29T00:00:00.000Z", "", "2023-11-14T22:13:2"};
+	for (size_t i = 0; i < ARRAY_LEN(times); i++)
+		OK(!units_parse_time(times[i], &v), "no time: '%s'", times[i]);
+	OK(units_parse_time("2024-02-29T00:00:00Z", &v) && v == UINT64_C(1709164800000), "a leap day, without milliseconds");
+	OK(units_parse_time("9999-12-31T23:59:59.999Z", &v) && v == UINT64_C(253402300799999), "the last there is");
 }
 
 static void check_sanitised(const char *in, size_t len, const char *want)

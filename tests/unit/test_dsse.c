@@ -133,7 +133,12 @@ static void test_spellings(void)
 	CLEANUP(buf_release) struct buf out;
 	buf_init(&out, 64);
 	snprintf(text, sizeof text, "{\"payloadType\":\"" DSSE_INTOTO_TYPE "\",\"payload\":\"%s\",\"signatures\":[{\"keyid\":\"%s\",\"sig\":\"%s\"}]}", p, other, sig);
+	buf_str(&out, "before");
 	INTEQ(open_text(text, strlen(text), &out, &got, NULL), ERR_INVALID);
+	STREQ(buf_cstr(&out), "before"); /* what no signature vouches for does not leave */
+	snprintf(text, sizeof text, "{\"payloadType\":\"" DSSE_INTOTO_TYPE "\",\"payload\":\"%s\",\"signatures\":[{\"keyid\":\"%s\",\"sig\":\"%s\"}]}", p, id, sig);
+	OK(!open_text(text, strlen(text), &out, &got, NULL) && out.len == 6 + sizeof payload && !memcmp(out.data + 6, payload, sizeof payload),
+	   "appended to what is there");
 }
 
 static void test_own_and_hostile(void)
@@ -167,6 +172,7 @@ static void test_own_and_hostile(void)
 		buf_reset(&payload);
 		OK(open_text(bad[i].text, strlen(bad[i].text), &payload, &got, &err) == ERR_INVALID && strstr(err.what, bad[i].part),
 		   "refused: %s", err.what);
+		INTEQ(payload.len, 0);
 	}
 }
 

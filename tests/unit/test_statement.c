@@ -148,6 +148,9 @@ static void test_hostile(void)
 		{"plan", "{\"origin\":\"tree\",\"path\":\"\",\"sha256\":\"" HEX64 "\",\"format\":\"talkoo\"}"},
 		{"plan", "{\"origin\":\"tree\",\"path\":\"/etc/passwd\",\"sha256\":\"" HEX64 "\",\"format\":\"talkoo\"}"},
 		{"artifacts", "[{\"path\":\"../x\",\"size\":0,\"sha256\":\"" HEX64 "\",\"root\":\"" HEX64 "\"}]"},
+		{"accel", "\"hvf\""}, {"accel", "\"\""}, {"accel", "\"KVM\""}, {"started", "\"2023-11-14T22:13:20Z\""}, {"started", "\" 2023-11-14T22:13:20.00Z\""},
+		{"steps", "[{\"name\":\"x\",\"exitCode\":4294967296,\"durationMs\":0}]"}, {"steps", "[{\"name\":\"x\",\"exitCode\":-2,\"durationMs\":0}]"},
+		{"steps", "[{\"name\":\"x\",\"exitCode\":-9223372036854775808,\"durationMs\":0}]"},
 		{"artifacts", "[{\"path\":\"x\",\"size\":-1,\"sha256\":\"" HEX64 "\",\"root\":\"" HEX64 "\"}]"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -169,6 +172,18 @@ static void test_hostile(void)
 	}
 	json_object_set_new(digest, "gitCommit", commit);
 	json_object_set_new(own, "laterField", json_integer(1));
+	INTEQ(read_json(root), 0);
+	json_t *subjects = json_object_get(root, "subject");
+	json_array_append_new(subjects, json_deep_copy(json_array_get(subjects, 0)));
+	OK(read_json(root) == ERR_INVALID, "a second subject, even the same");
+	json_array_remove(subjects, 1);
+	json_object_set_new(own, "index", json_pack("{s:s, s:i, s:s}", "sha256", HEX64, "size", 9, "root", HEX64));
+	OK(read_json(root) == ERR_INVALID, "an index beside the lists");
+	json_t *steps = json_incref(json_object_get(own, "steps"));
+	json_object_del(own, "steps");
+	OK(read_json(root) == ERR_INVALID, "an index beside one of them");
+	json_object_set_new(own, "steps", steps);
+	json_object_del(own, "index");
 	INTEQ(read_json(root), 0);
 	json_decref(root);
 	for (size_t len = 0; len < text.len; len++)
