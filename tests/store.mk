@@ -16,6 +16,10 @@ UNIT_TESTS += test_store
 test_store_SOURCES = tests/unit/test_store.c tests/unit/store_util.c tests/unit/store_util.h tests/unit/tap.c
 test_store_LDADD = libtalkoo-store.la
 
+UNIT_TESTS += test_store_twins
+test_store_twins_SOURCES = tests/unit/test_store_twins.c tests/unit/store_util.c tests/unit/store_util.h tests/unit/tap.c
+test_store_twins_LDADD = libtalkoo-store.la
+
 UNIT_TESTS += test_store_disk
 test_store_disk_SOURCES = tests/unit/test_store_disk.c tests/unit/store_util.c tests/unit/store_util.h tests/unit/tap.c
 test_store_disk_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)

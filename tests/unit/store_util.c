@@ -7,6 +7,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "proto/mp.h"
+#include "tests/unit/tap.h"
 
 static char folder[256];
 
@@ -125,4 +126,14 @@ const char *kv_text(struct store *s, const char *space, const char *key)
 	const int code = store_get_kv_now(s, space, key, &b, &err);
 	snprintf(text, sizeof text, "%s", code ? "" : buf_cstr(&b));
 	return text;
+}
+
+struct store *open_store(const char *path, uint64_t max_bytes)
+{
+	const struct store_options o = {.path = path, .max_bytes = max_bytes, .batch_wait_ms = 1};
+	struct store *s = NULL;
+	struct err err = {0};
+	if (!OK(store_open(&o, &s, &err) == 0, "open %s %s", path ? "on disk" : "in memory", err.what))
+		exit(1);
+	return s;
 }

@@ -15,6 +15,8 @@ void temp_remove(void);
 /* FOLDER/name. Static storage, the last four stay valid. */
 const char *temp_path(const char *name);
 
+/* On disk, or in memory (path NULL); an error ends the program. */
+struct store *open_store(const char *path, uint64_t max_bytes);
 /* Submits and waits; false, with err printed as a comment, when it failed. */
 bool submit_ok(struct store *s, struct store_batch *b);
 bool put_kv_ok(struct store *s, const char *space, const char *key, const char *text);
