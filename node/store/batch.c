@@ -38,6 +38,22 @@ unsigned work_deliver(struct work_list *l)
 	return count;
 }
 
+int waiting_add(struct waiting *w, const struct store_batch *b, struct err *err)
+{
+	const bool fits = w->ops + b->len <= STORE_WAITING_OPS_MAX && (!w->bytes || w->bytes + b->bytes <= STORE_WAITING_BYTES_MAX);
+	if (!fits)
+		return err_set(err, ERR_LIMIT, "storing: more than %d operations, or %u MiB, wait", STORE_WAITING_OPS_MAX,
+			       STORE_WAITING_BYTES_MAX >> 20);
+	waiting_count(w, b);
+	return 0;
+}
+
+void waiting_count(struct waiting *w, const struct store_batch *b)
+{
+	w->ops += b->len;
+	w->bytes += b->bytes;
+}
+
 static void batch_deliver(struct work *w)
 {
 	struct store_batch *b = (struct store_batch *)w;

@@ -36,7 +36,8 @@ struct store_options {
 };
 
 /* Opens or creates; runs migrations (numbered; a copy PATH.before-N is made first; a newer schema is ERR_UNSUPPORTED with a hint).
- * Checks integrity quickly. */
+ * Checks integrity quickly where the file has at most 32 MiB (so a start stays below a second): in a larger one damage is an error, and
+ * nothing is overwritten, when it is read; store_check_now() reads all of it. A -wal file whose database is gone or empty is refused. */
 int store_open(const struct store_options *o, struct store **ret, struct err *err) MUST_CHECK;
 /* Commits what is submitted, runs every completion that is due, then closes. */
 void store_close(struct store *s);
@@ -61,7 +62,7 @@ void store_put_event(struct store_batch *b, const char *type, uint64_t now_ms, c
 void store_put_kv(struct store_batch *b, const char *space, const char *key, const void *bytes, size_t len);
 void store_delete_kv_space(struct store_batch *b, const char *space);
 
-/* Takes b. on_durable may be NULL. Returns ERR_LIMIT at once, b freed, when more than 65,536 operations wait (back-pressure). */
+/* Takes b. on_durable may be NULL. Returns ERR_LIMIT at once, b freed, when more than 65,536 operations, or about 64 MiB of them, wait (back-pressure). */
 int store_submit(struct store *s, struct store_batch *b /* takes */, store_durable_fn on_durable, void *user, struct err *err) MUST_CHECK;
 /* Submit and wait: start-up and tests. Other batches' completions stay for store_poll(). */
 int store_submit_now(struct store *s, struct store_batch *b /* takes */, struct err *err) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "node/store/store.h"
 
 #define STORE_WAITING_OPS_MAX 65536  /* back-pressure: operations that wait to be committed */
+#define STORE_WAITING_BYTES_MAX (64u << 20) /* … and about their bytes; one batch alone may have more */
 #define STORE_WAITING_READS_MAX 1024
 #define STORE_ROWS_DEFAULT 10000
 #define STORE_EVENTS_KEPT 100000
@@ -66,6 +67,15 @@ struct store_batch {
 	bool is_waited_for; /* by store_submit_now(): it is not delivered, is_done is waited for */
 	bool is_done;
 };
+
+/* What waits to be committed. */
+struct waiting {
+	size_t ops, bytes;
+};
+/* Counts b and says so, or ERR_LIMIT: more than the ceilings would wait. */
+int waiting_add(struct waiting *w, const struct store_batch *b, struct err *err) MUST_CHECK;
+/* One that is let in whatever waits. */
+void waiting_count(struct waiting *w, const struct store_batch *b);
 
 /* A filter made safe: its own copy of what the caller lends, hex checked and in lower case. */
 struct query {

@@ -34,7 +34,8 @@ struct memory {
 	void *wake_user;
 	uint64_t max_bytes, bytes;
 	struct work_list pending, queries, done;
-	size_t pending_ops, pending_queries;
+	struct waiting waiting;
+	size_t pending_queries;
 	struct row **rows;
 	size_t rows_len, rows_cap;
 	struct row *by_id[BUCKETS], *by_slot[BUCKETS];
@@ -298,7 +299,7 @@ static void commit_pending(struct memory *m)
 		apply_batch(m, (struct store_batch *)w);
 		work_push(&m->done, w);
 	}
-	m->pending_ops = 0;
+	m->waiting = (struct waiting){0};
 }
 
 static bool row_fits(const struct row *r, const struct query *q)
@@ -395,11 +396,11 @@ static void wake(struct memory *m)
 static int memory_submit(struct store *s, struct store_batch *b, struct err *err)
 {
 	struct memory *m = (struct memory *)s;
-	if (m->pending_ops + b->len > STORE_WAITING_OPS_MAX) {
+	const int code = waiting_add(&m->waiting, b, err);
+	if (code) {
 		store_batch_free(b);
-		return err_set(err, ERR_LIMIT, "storing: more than %d operations wait", STORE_WAITING_OPS_MAX);
+		return code;
 	}
-	m->pending_ops += b->len;
 	work_push(&m->pending, &b->work);
 	wake(m);
 	return 0;

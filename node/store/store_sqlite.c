@@ -48,7 +48,8 @@ struct sqlite_store {
 	pthread_mutex_t lock;
 	pthread_cond_t to_writer, to_reader, progress;
 	struct work_list pending, reads, done;
-	size_t pending_ops, pending_reads;
+	struct waiting waiting; /* pending, in sum */
+	size_t pending_reads;
 	struct timespec pending_since; /* when the first of pending came */
 	unsigned waiters;              /* callers that block on a commit: it does not wait for more to gather */
 	bool is_committing, is_closing;
@@ -92,7 +93,7 @@ static bool gather(struct sqlite_store *s)
 	if (!s->pending.first)
 		return false;
 	const struct timespec deadline = later(s->pending_since, s->batch_wait_ms);
-	while (s->pending_ops < s->batch_max && !s->waiters && !s->is_closing && s->batch_wait_ms)
+	while (s->waiting.ops < s->batch_max && !s->waiters && !s->is_closing && s->batch_wait_ms)
 		if (pthread_cond_timedwait(&s->to_writer, &s->lock, &deadline) == ETIMEDOUT)
 			break;
 	return true;
@@ -100,13 +101,14 @@ static bool gather(struct sqlite_store *s)
 
 static void take_group(struct sqlite_store *s, struct work_list *ret)
 {
-	size_t ops = 0;
-	while (s->pending.first && ops < s->batch_max) {
+	struct waiting taken = {0};
+	while (s->pending.first && taken.ops < s->batch_max) {
 		struct work *w = work_pop(&s->pending);
-		ops += ((struct store_batch *)w)->len;
+		waiting_count(&taken, (struct store_batch *)w);
 		work_push(ret, w);
 	}
-	s->pending_ops -= ops;
+	s->waiting.ops -= taken.ops;
+	s->waiting.bytes -= taken.bytes;
 }
 
 static void *writer_main(void *arg)
@@ -180,15 +182,14 @@ static void sqlite_flush(struct store *base)
 	} while (sqlite_poll(base));
 }
 
-/* Called with the lock. */
+/* Called with the lock, for a batch that is counted. */
 static void enqueue(struct sqlite_store *s, struct store_batch *b)
 {
 	if (!s->pending.first)
 		clock_gettime(CLOCK_MONOTONIC, &s->pending_since);
 	work_push(&s->pending, &b->work);
-	s->pending_ops += b->len;
 	/* the writer also waits, with a deadline, for a full batch: it need not hear of each submission in between */
-	if (s->pending.first == &b->work || s->pending_ops >= s->batch_max || b->is_waited_for)
+	if (s->pending.first == &b->work || s->waiting.ops >= s->batch_max || b->is_waited_for)
 		pthread_cond_signal(&s->to_writer);
 }
 
@@ -196,14 +197,13 @@ static int sqlite_submit(struct store *base, struct store_batch *b, struct err *
 {
 	struct sqlite_store *s = (struct sqlite_store *)base;
 	pthread_mutex_lock(&s->lock);
-	const bool fits = s->pending_ops + b->len <= STORE_WAITING_OPS_MAX;
-	if (fits)
+	const int code = waiting_add(&s->waiting, b, err);
+	if (!code)
 		enqueue(s, b);
 	pthread_mutex_unlock(&s->lock);
-	if (fits)
-		return 0;
-	store_batch_free(b);
-	return err_set(err, ERR_LIMIT, "storing: more than %d operations wait", STORE_WAITING_OPS_MAX);
+	if (code)
+		store_batch_free(b);
+	return code;
 }
 
 static int sqlite_submit_now(struct store *base, struct store_batch *b, struct err *err)
@@ -212,6 +212,7 @@ static int sqlite_submit_now(struct store *base, struct store_batch *b, struct e
 	b->is_waited_for = true;
 	pthread_mutex_lock(&s->lock);
 	s->waiters++;
+	waiting_count(&s->waiting, b);
 	enqueue(s, b);
 	while (!b->is_done)
 		pthread_cond_wait(&s->progress, &s->lock);
@@ -367,6 +368,18 @@ static int make_file(const char *path, struct err *err)
 	return io_sync_folder_of(path, err);
 }
 
+/* SQLite deletes the WAL of an empty file: acknowledged records would be gone without a word. A first start never leaves the two
+ * like this: the file has its header before there is a WAL. */
+static int refuse_lone_wal(const struct sqlite_store *s, struct err *err)
+{
+	char wal[4096];
+	snprintf(wal, sizeof wal, "%s-wal", s->path);
+	if (file_size(s->path) || !file_size(wal))
+		return 0;
+	(void)err_set(err, ERR_INVALID, "%s is empty or gone, but %s is there: it belongs to a database that was moved or cut", s->path, wal);
+	return err_hint(err, "put the database back beside it; to begin anew move the -wal file away");
+}
+
 static int quick_check(sqlite3 *db, const char *path, struct err *err)
 {
 	CLEANUP(sql_finalize) sqlite3_stmt *st = NULL;
@@ -403,7 +416,9 @@ static int use_wal(sqlite3 *db, const char *path, struct err *err)
 static int open_databases(struct sqlite_store *s, uint64_t max_bytes, struct err *err)
 {
 	sqlite3 *db = NULL;
-	int code = make_file(s->path, err);
+	int code = refuse_lone_wal(s, err);
+	if (!code)
+		code = make_file(s->path, err);
 	if (!code)
 		code = sql_open(s->path, WRITER_CACHE_KIB, &db, err);
 	if (code)

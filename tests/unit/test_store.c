@@ -492,6 +492,18 @@ static void test_back_pressure(const char *path)
 	}
 	OK(code == ERR_LIMIT && taken >= 1, "more than 65,536 waiting are refused, after %u: %s", taken, err.what);
 	store_flush(s);
+	store_close(s);
+	static uint8_t large[4u << 20];
+	const struct store_options patient = {.path = path, .batch_wait_ms = 600000}; /* nothing is committed before the flush */
+	if (!OK(store_open(&patient, &s, &err) == 0, "opened %s", err.what))
+		return;
+	for (code = 0, taken = 0; !code && taken < 200; taken++) {
+		b = store_batch_new();
+		store_put_kv(b, "x", "large", large, sizeof large);
+		code = store_submit(s, b, NULL, NULL, &err);
+	}
+	OK(code == ERR_LIMIT && taken == 16, "so are more than 64 MiB, after %u of 4 MiB: %s", taken, err.what);
+	store_flush(s);
 	OK(put_kv_ok(s, "x", "k", "after"), "room again");
 	STREQ(kv_text(s, "x", "k"), "after");
 	store_close(s);

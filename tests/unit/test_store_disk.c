@@ -362,6 +362,36 @@ static void test_refused(void)
 		refused(temp_path("link.db"), ERR_IO, "link.db");
 }
 
+/* The database moved away (or cut to nothing) while its WAL stayed: SQLite would delete that, and what it holds. */
+static void leave_a_wal(const char *path)
+{
+	struct store *s = must_open(path);
+	for (unsigned n = 0; n < 5; n++)
+		if (store_submit_now(s, numbered(n, 100), NULL))
+			_exit(1);
+	_exit(0);
+}
+
+static void test_lone_wal(void)
+{
+	const char *path = temp_path("lone.db"), *wal = temp_path("lone.db-wal");
+	struct stat st;
+	fflush(stdout);
+	const pid_t pid = fork();
+	if (pid == 0)
+		leave_a_wal(path);
+	waitpid(pid, NULL, 0);
+	OK(stat(wal, &st) == 0 && st.st_size > 1000 && rename(path, temp_path("kept.db")) == 0, "moved away from its WAL");
+	refused(path, ERR_INVALID, "-wal is there");
+	OK(access(path, F_OK) != 0, "no file was made");
+	write_text(path, "", 0);
+	refused(path, ERR_INVALID, "-wal is there");
+	OK(rename(temp_path("kept.db"), path) == 0, "put back");
+	struct store *s = must_open(path);
+	OK(has_record(s, 4) && has_value(s, 0), "and all is there");
+	store_close(s);
+}
+
 static void test_damage(void)
 {
 	const char *path = temp_path("damaged.db");
@@ -448,6 +478,7 @@ int main(void)
 	temp_make();
 	test_reopen();
 	test_refused();
+	test_lone_wal();
 	test_damage();
 	test_migrations();
 	test_full();
