@@ -3,8 +3,13 @@
 #include <errno.h>
 #include <string.h>
 
+/* The code that this thread set last: `return err_hint(err, …)` behind err_set(err, CODE, …) must give CODE also to a caller that
+ * wants no sentence. Nothing else reads it. */
+static _Thread_local int last_code = ERR_BUG;
+
 int err_set(struct err *err, int code, const char *fmt, ...)
 {
+	last_code = code;
 	if (!err)
 		return code;
 	va_list ap;
@@ -19,6 +24,7 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 int err_errno(struct err *err, int errno_value, const char *fmt, ...)
 {
 	const int code = errno_value == ENOMEM ? ERR_NOMEM : ERR_IO;
+	last_code = code;
 	if (!err)
 		return code;
 	va_list ap;
@@ -35,7 +41,7 @@ int err_errno(struct err *err, int errno_value, const char *fmt, ...)
 int err_hint(struct err *err, const char *fmt, ...)
 {
 	if (!err)
-		return ERR_BUG;
+		return last_code;
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(err->hint, sizeof err->hint, fmt, ap);
@@ -46,7 +52,7 @@ int err_hint(struct err *err, const char *fmt, ...)
 int err_context(struct err *err, const char *fmt, ...)
 {
 	if (!err)
-		return ERR_BUG;
+		return last_code;
 	char text[sizeof err->what];
 	va_list ap;
 	va_start(ap, fmt);

@@ -44,9 +44,10 @@ struct err {
 int err_set(struct err *err, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Like err_set with ": strerror(errno_value)" behind the sentence; ENOMEM becomes ERR_NOMEM, else ERR_IO. */
 int err_errno(struct err *err, int errno_value, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Adds the hint. Returns err's code (0 when err is NULL is never returned: then ERR_BUG). */
+/* Adds the hint. Returns err's code; where err is NULL that of this thread's last err_set() or err_errno(), so that behind one of
+ * them `return err_hint(err, …)` always returns its code. */
 int err_hint(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Puts "CONTEXT: " before the sentence. Returns err's code. */
+/* Puts "CONTEXT: " before the sentence. Returns err's code, NULL as for err_hint(). */
 int err_context(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* "usage", "invalid", …; "unknown" for anything else. Static storage. */
 const char *err_code_name(int code);

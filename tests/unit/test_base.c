@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -166,6 +167,12 @@ static void test_err(void)
 	INTEQ(err_set(&err, ERR_INVALID, "bad %s", "thing"), ERR_INVALID);
 	err_context(&err, "file %d", 7);
 	err_hint(&err, "mend it");
+	/* a caller without an err gets the code all the same */
+	(void)err_set(NULL, ERR_AMBIGUOUS, "x");
+	INTEQ(err_hint(NULL, "y"), ERR_AMBIGUOUS);
+	INTEQ(err_context(NULL, "z"), ERR_AMBIGUOUS);
+	(void)err_errno(NULL, ENOENT, "x");
+	INTEQ(err_hint(NULL, "y"), ERR_IO);
 	STREQ(err.what, "file 7: bad thing");
 	STREQ(err.hint, "mend it");
 	STREQ(err_code_name(ERR_INVALID), "invalid");
