@@ -7,6 +7,9 @@
 #define TALKOO_RUNNER_FETCH_LINK_H
 
 #include <git2.h>
+#if __has_include(<git2/sys/errors.h>) /* libgit2 from 1.8 on has git_error_set_str() there */
+#include <git2/sys/errors.h>
+#endif
 #include <git2/sys/transport.h>
 
 #include "runner/dial.h"

@@ -46,7 +46,7 @@ static int find_ref(struct announce *a, const char *wanted, struct err *err)
 	if (code || *a->ref)
 		return code;
 	err_set(err, ERR_REFUSED, "%.12s is on no branch of a remote, as far as this checkout knows: volunteers could not fetch it", a->commit);
-	return err_hint(err, "push first ('git push'); or say where it is with --ref");
+	return err_hint(err, "push it to the project's repository ('git push', or 'git fetch' if it is there already), or name its ref there with --ref");
 }
 
 static int find_commit(struct announce *a, struct err *err)

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "proto/base/io.h"
 
@@ -40,6 +41,11 @@ int treeplan_find(struct gitrepo *repo, const char *commit, struct plan_found *r
 	if (code != ERR_NOT_FOUND)
 		return code;
 	err_set(err, ERR_USAGE, "%.12s has no plan: its tree has no %s", commit, PLAN_FILE);
+	char here[PATH_MAX];
+	const bool is_here = *gitrepo_workdir(repo) &&
+			     snprintf(here, sizeof here, "%s%s", gitrepo_workdir(repo), PLAN_FILE) < (int)sizeof here && !access(here, F_OK);
+	if (is_here)
+		return err_hint(err, "the one in this checkout is not in that commit: git add %s && git commit", PLAN_FILE);
 	return err_hint(err, "write one and commit it, or give the commands with --cmd 'make check'");
 }
 
