@@ -30,7 +30,7 @@
 struct key {
 	char boot_id[64];
 	char qemu[4096];
-	char kernel[65], initramfs[65];
+	char kernel[65], initramfs[65], machine[16];
 	long long qemu_size, qemu_mtime_ns, uid;
 };
 
@@ -56,7 +56,7 @@ static void cleanup_json(json_t **object)
 	json_decref(*object);
 }
 
-static void make_key(const struct image *image, const char *qemu, struct key *ret)
+static void make_key(const struct image *image, const char *qemu, enum machine_profile profile, struct key *ret)
 {
 	struct stat st = {0};
 	memset(ret, 0, sizeof *ret);
@@ -70,13 +70,14 @@ static void make_key(const struct image *image, const char *qemu, struct key *re
 	snprintf(ret->qemu, sizeof ret->qemu, "%s", qemu);
 	snprintf(ret->kernel, sizeof ret->kernel, "%s", image->files[IMAGE_FILE_KERNEL].sha256);
 	snprintf(ret->initramfs, sizeof ret->initramfs, "%s", image->files[IMAGE_FILE_INITRAMFS].sha256);
+	snprintf(ret->machine, sizeof ret->machine, "%s", machine_profile_name(profile));
 	ret->uid = (long long)geteuid();
 }
 
 static json_t *key_to_json(const struct key *k)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "boot_id", k->boot_id, "qemu", k->qemu, "kernel", k->kernel,
-			 "initramfs", k->initramfs, "qemu_size", (json_int_t)k->qemu_size, "qemu_mtime_ns",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "boot_id", k->boot_id, "qemu", k->qemu, "kernel", k->kernel,
+			 "initramfs", k->initramfs, "machine", k->machine, "qemu_size", (json_int_t)k->qemu_size, "qemu_mtime_ns",
 			 (json_int_t)k->qemu_mtime_ns, "uid", (json_int_t)k->uid);
 }
 
@@ -382,10 +383,11 @@ int accel_prove(const struct accel_request *req, struct accel_proof *ret, struct
 		return rc;
 	const char *const qemu = req->qemu ? req->qemu : found;
 	struct key key;
-	make_key(req->image, qemu, &key);
+	const enum machine_profile profile = req->profile ? req->profile : machine_profile_default(req->image->arch);
+	make_key(req->image, qemu, profile, &key);
 	if (req->cache_path && !req->force && cache_read(req->cache_path, &key, ret))
 		return 0;
-	const struct machine m = {.profile = req->profile ? req->profile : machine_profile_default(req->image->arch),
+	const struct machine m = {.profile = profile,
 				  .accel = req->probe_with ? req->probe_with : JOB_ACCEL_KVM,
 				  .qemu = qemu,
 				  .cpus = 1,

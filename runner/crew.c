@@ -69,10 +69,12 @@ static int start(const struct crew *crew, child_body_fn body, const void *arg, s
 
 /* fetch */
 
+/* certificates, and nothing of what lies beside them: /etc/ssl/private is root's to read, as this stage may be */
 static const char *const network_files[] = {
 	"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services",
-	"/etc/protocols", "/etc/ld.so.cache", "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/gnutls",
-	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
+	"/etc/protocols", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/openssl.cnf",
+	"/etc/pki/tls/certs", "/etc/pki/tls/cert.pem", "/etc/pki/ca-trust/extracted", "/etc/ca-certificates/extracted",
+	"/etc/gnutls/config", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
 };
 /* name services and character sets are loaded when first used */
 static const char *const library_folders[] = {"/lib", "/lib64", "/usr/lib", "/usr/lib64"};
@@ -123,6 +125,11 @@ static int body_pack(const struct crew *crew, const void *arg, int msg_fd)
 	else
 		snprintf(objects, sizeof objects, "%s", source->local_objects);
 	struct jail j;
+	struct stat st;
+	/* fetch writes the mirror: a link there must not choose what this stage sees */
+	if (source->url[0] && (lstat(objects, &st) < 0 || !S_ISDIR(st.st_mode)))
+		return stage_fail(msg_fd, JOB_ERROR, "remove the mirror and try again", "the mirror %s has no folder of objects",
+				  source->mirror);
 	jail_init(&j, STAGE_PACK, crew->facts, crew->dir->path);
 	jail_path_add(&j, objects, JAIL_READ);
 	for (size_t i = 0; !source->url[0] && i < JOB_ALTERNATES_MAX && source->local_alternates[i][0]; i++)

@@ -120,13 +120,14 @@ static int no_terminal_tricks(scmp_filter_ctx ctx)
 	return rc;
 }
 
-/* TCP and UDP of both families, and Unix sockets (the resolver's); everything else does not exist. */
+/* TCP and UDP of both families; everything else does not exist. Unix sockets neither: fetch is in the machine's own network
+ * namespace, where abstract ones (a desktop's, a bus's) have no path that the empty root would hide. */
 static int internet_only(scmp_filter_ctx ctx)
 {
 	int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
 				  SCMP_A0(SCMP_CMP_GT, AF_INET6));
 	for (int family = 0; rc >= 0 && family < AF_INET6; family++)
-		if (family != AF_INET && family != AF_UNIX)
+		if (family != AF_INET)
 			rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
 					      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
 	if (rc >= 0)

@@ -178,7 +178,9 @@ static int report_for_it(const struct job_plan *plan, int status)
 	struct job_report r = {.outcome = JOB_ERROR, .accel = JOB_ACCEL_AUTO, .plan_origin = plan->plan_origin, .limits = plan->limits};
 	snprintf(r.reason, sizeof r.reason, "the runner's supervisor died (%s %d)", WIFSIGNALED(status) ? "signal" : "exit status",
 		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-	snprintf(r.commit, sizeof r.commit, "%s", plan->source.commit);
+	const size_t commit_len = strlen(plan->source.commit);
+	if (commit_len == 40 || commit_len == 64) /* a report's commit is never a short id */
+		snprintf(r.commit, sizeof r.commit, "%s", plan->source.commit);
 	snprintf(r.hint, sizeof r.hint, "if memory is short here, it may have been killed for it; try again");
 	r.finished_unix_ms = r.started_unix_ms = (uint64_t)time(NULL) * 1000;
 	json_t *json = job_report_to_json(&r);

@@ -32,6 +32,7 @@ struct log {
 	uint64_t size, told_size;
 	bool is_cut, at_line_start, is_broken;
 	unsigned notes;
+	uint32_t limits;
 	uint64_t now_ms, step_started_ms, told_ms, stat_ms;
 	uint64_t console_size;
 	uint8_t *buffer; /* GUEST_BUFFER bytes; the first `held` wait to be read */
@@ -182,6 +183,15 @@ static int on_stat(struct log *l, const struct frame *f)
 	return tell(l, &msg, STAGE_MSG_GUEST_STAT);
 }
 
+/* Init says one a step at most; what repeats itself beyond that is not passed on. */
+static int on_limit(struct log *l, const struct frame *f)
+{
+	if (l->limits++ >= l->s->steps)
+		return 0;
+	struct stage_msg msg = {.u.step = {.index = f->step, .exit_code = (int32_t)f->limit}};
+	return tell(l, &msg, STAGE_MSG_GUEST_LIMIT);
+}
+
 static int on_frame(struct log *l, const struct frame *f)
 {
 	struct stage_msg msg = {0};
@@ -203,9 +213,7 @@ static int on_frame(struct log *l, const struct frame *f)
 	case FRAME_ERROR:
 		return on_error(l, f);
 	case FRAME_LIMIT:
-		msg.u.step.index = f->step;
-		msg.u.step.exit_code = (int32_t)f->limit;
-		return tell(l, &msg, STAGE_MSG_GUEST_LIMIT);
+		return on_limit(l, f);
 	case FRAME_NOTE:
 		return on_note(l, f);
 	}

@@ -22,6 +22,8 @@
 #define BOOTS_MAX 2
 #define REAP_MS 500       /* what was killed has to be gone by then; later the kernel sees to it when we end */
 #define DRAIN_MS 1000     /* the launcher's time to take the report */
+#define ROUND_MESSAGES 64 /* of one stage before deadlines and the launcher are looked at again: a flood starves nothing */
+#define ROUND_BYTES (64u << 10) /* the same for what children print */
 
 static const uint64_t default_deadlines[DEADLINES_LEN] = {
 #define X(name, ms, text) [name] = ms,
@@ -209,10 +211,11 @@ static void react(struct supervisor *s, const struct stage_msg *msg, uint64_t no
 		enter_ending(s);
 }
 
-static void read_messages(struct supervisor *s, enum stage_id id)
+/* The rest waits for the next round; what a stage left behind that is gone is read to its end (most: SIZE_MAX). */
+static void read_messages(struct supervisor *s, enum stage_id id, size_t most)
 {
 	struct child *c = &s->children[id];
-	for (;;) {
+	for (size_t i = 0; i < most; i++) {
 		struct stage_msg msg;
 		const enum stage_recv got = c->msg_fd < 0 ? STAGE_RECV_END : stage_recv(c->msg_fd, id, &msg);
 		if (got == STAGE_RECV_NOTHING)
@@ -239,7 +242,8 @@ static void keep_diagnostics(struct supervisor *s)
 {
 	char bytes[4096];
 	ssize_t got;
-	while ((got = read(s->diagnostics_fd, bytes, sizeof bytes)) > 0) {
+	for (size_t read_bytes = 0; read_bytes < ROUND_BYTES && (got = read(s->diagnostics_fd, bytes, sizeof bytes)) > 0;
+	     read_bytes += (size_t)got) {
 		const uint64_t room = DIAGNOSTICS_BYTES_MAX - s->diagnostics_bytes;
 		const size_t kept = (uint64_t)got < room ? (size_t)got : (size_t)room;
 		s->diagnostics_bytes += kept;
@@ -278,7 +282,7 @@ static void stage_ended(struct supervisor *s, enum stage_id id, int status)
 {
 	struct child *c = &s->children[id];
 	const uint64_t now_ms = supervisor_now_ms();
-	read_messages(s, id); /* what it said before it went */
+	read_messages(s, id, SIZE_MAX); /* what it said before it went */
 	if (id == STAGE_VM && is_running(s, STAGE_LOG))
 		s->children[STAGE_LOG].deadline_ms = now_ms + s->options->deadline_ms[DEADLINE_LOG];
 	uint64_t *const timings[STAGE_IDS_LEN] = {
@@ -461,7 +465,7 @@ static void run_once(struct supervisor *s)
 		keep_diagnostics(s);
 	for (int id = 0; id < STAGE_IDS_LEN; id++)
 		if (fds[WATCH_STAGES + id].revents && s->children[id].msg_fd == fds[WATCH_STAGES + id].fd)
-			read_messages(s, (enum stage_id)id);
+			read_messages(s, (enum stage_id)id, ROUND_MESSAGES);
 	if (fds[WATCH_SIGNALS].revents)
 		read_signals(s);
 	if (fds[WATCH_INPUT].revents)

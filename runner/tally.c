@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proto/base/cleanup.h"
 #include "proto/base/hex.h"
@@ -171,6 +172,17 @@ static bool on_note(struct tally *t, const struct stage_msg *m, uint64_t now_ms)
 	return true;
 }
 
+/* Fetch says which commit a short id or a ref's tip is. One that the plan names in full is not its to change. */
+static bool on_commit(struct tally *t, const struct stage_msg *m)
+{
+	const size_t len = strlen(t->plan.source.commit);
+	if ((len == 40 || len == 64) && strcasecmp(t->plan.source.commit, m->u.text) != 0)
+		return false;
+	snprintf(t->report.commit, sizeof t->report.commit, "%.*s", (int)sizeof t->report.commit - 1, m->u.text);
+	snprintf(t->plan.source.commit, sizeof t->plan.source.commit, "%s", t->report.commit);
+	return true;
+}
+
 static void on_failed(struct tally *t, const struct stage_msg *m)
 {
 	tally_settle(t, (enum job_outcome)m->u.failed.outcome, m->u.failed.hint, "%s",
@@ -193,9 +205,7 @@ bool tally_message(struct tally *t, enum stage_id from, const struct stage_msg *
 		snprintf(t->plan.source.ref, sizeof t->plan.source.ref, "%s", r->ref_seen);
 		return true;
 	case STAGE_MSG_COMMIT:
-		snprintf(r->commit, sizeof r->commit, "%.*s", (int)sizeof r->commit - 1, m->u.text);
-		snprintf(t->plan.source.commit, sizeof t->plan.source.commit, "%s", r->commit);
-		return true;
+		return on_commit(t, m);
 	case STAGE_MSG_PLAN:
 		return on_plan(t, m);
 	case STAGE_MSG_STEP_NAME:
@@ -207,6 +217,9 @@ bool tally_message(struct tally *t, enum stage_id from, const struct stage_msg *
 		r->accel = (enum job_accel)m->u.accel.accel;
 		return true;
 	case STAGE_MSG_GUEST_READY:
+		/* once: the job's deadline runs from here */
+		if (t->guest_is_ready)
+			return false;
 		t->guest_is_ready = true;
 		return true;
 	case STAGE_MSG_STEP_START:

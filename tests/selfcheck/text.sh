@@ -25,8 +25,8 @@ faults() {
 	/^[<=>|][<=>|][<=>|][<=>|][<=>|][<=>|][<=>|]( |$)/ { fault("conflict") }
 	/\r/ { fault("return") }
 	/(TO''DO|FIX''ME|XX''X)([ :]|$)/ { fault("note") }
-	# where programs live long, or nothing may be remembered; the stages are processes of one task each
-	FILENAME ~ /^(node|p2p|proto|policy)\/.*\.c$/ && /^\t*static [^(]*[;=[]/ && !/(^|[ \t*])const([ ;*[]|$)/ { fault("global") }
+	# where programs live long, or nothing may be remembered; the stages are processes of one task each. HACKING.md names err.c
+	FILENAME != "proto/base/err.c" && FILENAME ~ /^(node|p2p|proto|policy)\/.*\.c$/ && /^\t*static [^(]*[;=[]/ && !/(^|[ \t*])const([ ;*[]|$)/ { fault("global") }
 	FNR == 601 && FILENAME ~ /\.[ch]$/ { print "long " FILENAME ": more than 600 lines" }'
 	# the last byte of each file behind a line with its name: another byte than a newline fills a line of its own
 	printf '%s\n' "$texts" | xargs tail -v -c 1 | awk '

@@ -85,6 +85,59 @@ bad '"error","reason":"cannot fetch from' "an object of 1 TiB" "$(remote "$(liar
 bad '"error","reason":"cannot fetch from[^"]*sends more than 64.0 MiB' "refs without end" "$(remote "$(liar endless)" "$c")"
 bad '"refused","reason":"the commit [^"]* does not exist on' "a commit that does not exist" "$(remote "$http/git/project.git" 0123456789012345678901234567890123456789)"
 bad '"refused","reason":"[^"]*link-local' "a metadata service" "$(remote https://169.254.169.254/x "$c")"
+mv "$dir/mirror/objects" "$dir/mirror/elsewhere" && ln -s elsewhere "$dir/mirror/objects"
+bad '"error","reason":"the mirror [^"]* has no folder of objects' "a mirror whose objects are a link" "$(remote "$http/git/project.git" "$c")"
+
+# the running fetch stage: what it is, has and sees
+only_child() { # PID: its one child
+	local stat pid rest
+	for stat in /proc/[0-9]*/stat; do
+		read -r pid rest <"$stat" 2>/dev/null || continue
+		rest=${rest##*) }
+		# shellcheck disable=SC2086 # fields
+		set -- "$1" $rest
+		[ "$3" = "$1" ] && echo "$pid" && return 0
+	done
+	return 1
+}
+mkdir -m 700 "$dir/jobx"
+mkfifo "$dir/launcherx"
+"$TALKOO_BUILDDIR/talkoo-runner" job <"$dir/launcherx" >"$dir/eventsx" &
+runner=$!
+exec {launcher}>"$dir/launcherx"
+printf '{"v":1,"type":"plan","job":"","dir":"%s","source":{%s},"plan_origin":"tree","image":"","image_store":"%s","accel":"auto","emulation_allowed":true,%s' \
+	"$dir/jobx" "$(remote "$(liar silent)" "${c:0:8}" mirrorx)" "$dir" '"timeout_factor_emulated":15,"limits":{"cpus":1,"memory_bytes":536870912,"disk_bytes":1073741824,"timeout_ms":60000,"log_bytes":1048576,"artifact_bytes":1048576,"artifact_count":100,"source_bytes":67108864}}
+' >&"$launcher"
+# it waits for the remote once it is in its jail and has connected
+for ((i = 0; i < 200; i++)); do
+	supervisor=$(only_child "$runner") && fetch=$(only_child "$supervisor") && grep -q '^Seccomp:.*2$' "/proc/$fetch/status" 2>/dev/null && break
+	sleep 0.05
+done
+sleep 0.2
+cp "/proc/$fetch/status" "$dir/out"
+grep -q '^Seccomp:.*2$' "$dir/out" && grep -q '^NoNewPrivs:.*1$' "$dir/out" && [ "$(grep -c '^Cap.*:.*0000000000000000$' "$dir/out")" = 5 ]
+ok $? "the running fetch stage is filtered and has no capabilities"
+[ "$(readlink "/proc/$fetch/ns/net")" = "$(readlink /proc/self/ns/net)" ] && [ "$(readlink "/proc/$supervisor/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+ok $? "it has the network, its supervisor has none"
+if [ "$(readlink "/proc/$fetch/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; then
+	seen=
+	for path in /etc/ssl/private /etc/pki/tls/private /etc/passwd /etc/shadow /root /home /proc/self /run /var "$dir/jobx"; do
+		[ ! -e "/proc/$fetch/root$path" ] || seen="$seen $path"
+	done
+	echo "$seen" >"$dir/out"
+	[ -z "$seen" ]
+	ok $? "it sees no keys, accounts, homes, nor the job's folder"
+fi
+for fd in "/proc/$fetch/fd"/*; do readlink "$fd"; done | grep -Ev "^(/dev/null|socket:.*|pipe:.*|anon_inode:.*|$dir/mirrorx/.*)$" >"$dir/out"
+[ ! -s "$dir/out" ]
+ok $? "it holds its sockets and its mirror alone"
+kill -9 "$supervisor"
+wait "$runner"
+exec {launcher}>&-
+grep '"type":"report"' "$dir/eventsx" >"$dir/out"
+grep -q '"commit":"",' "$dir/out" && grep -q 'supervisor died' "$dir/out"
+ok $? "a supervisor that dies under a short commit leaves a report that can be read"
+
 [ -z "$(find "$dir" -path '*/job*/*' ! -name '*.log' ! -name report.json ! -name log ! -name artifacts -print -quit)" ]
 ok $? "the jobs' folders hold nothing else"
 

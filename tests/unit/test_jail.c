@@ -120,6 +120,7 @@ static void try_connect(struct paper *p, bool may_have_sockets)
 {
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	note(p, (fd >= 0) == may_have_sockets, may_have_sockets ? "internet sockets" : "no internet socket");
+	note(p, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0, "no socket to the machine's own services");
 }
 
 /* in the supervisor's place */

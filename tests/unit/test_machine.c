@@ -212,6 +212,10 @@ static void test_accel_cache(void)
 	f.req.force = false;
 	f.image.files[IMAGE_FILE_KERNEL].sha256[0] = 'c';
 	OK(!accel_prove(&f.req, &proof, NULL) && !proof.cached, "another kernel is asked");
+	const enum machine_profile other = machine_profile_default("x86_64") == MACHINE_X86_64_Q35 ? MACHINE_X86_64_MICROVM : MACHINE_X86_64_Q35;
+	f.req.profile = other;
+	OK(!accel_prove(&f.req, &proof, NULL) && !proof.cached, "another machine is asked");
+	f.req.profile = (enum machine_profile)0;
 	fake_qemu(&f, "exit 2");
 	OK(!accel_prove(&f.req, &proof, NULL) && !proof.cached, "another QEMU is asked");
 	static const char *const files[] = {"", "{", "[]", "{\"v\":1}", "{\"v\":1,\"key\":{},\"accel\":\"kvm\",\"why\":\"\",\"hint\":\"\",\"until_ms\":1,\"boot_ms\":1}"};

@@ -260,6 +260,29 @@ static void test_nonsense(void)
 	for (int i = 0; i < 3; i++)
 		OK(say(&b, STAGE_COLLECT, (struct stage_msg){.type = STAGE_MSG_ARTIFACT, .u.artifact.path = "a"}), "artifact %d", i);
 	OK(!say(&b, STAGE_COLLECT, (struct stage_msg){.type = STAGE_MSG_ARTIFACT, .u.artifact.path = "a"}), "one too many");
+	OK(say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_READY}), "ready");
+	OK(!say(&b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_READY}), "ready once more would move the deadline");
+}
+
+static void test_commit(void)
+{
+	const struct {
+		const char *planned, *said;
+		bool is_taken;
+	} cases[] = {{COMMIT, COMMIT, true},
+		     {COMMIT, "1123456789abcdef0123456789abcdef01234567", false},
+		     {"", COMMIT, true},
+		     {"0123456", COMMIT, true}};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct job_plan plan = plan_of();
+		snprintf(plan.source.commit, sizeof plan.source.commit, "%s", cases[i].planned);
+		CLEANUP(bench_release) struct bench b;
+		bench_init(&b, &plan);
+		struct stage_msg msg = {.type = STAGE_MSG_COMMIT};
+		snprintf(msg.u.text, sizeof msg.u.text, "%s", cases[i].said);
+		OK(say(&b, STAGE_FETCH, msg) == cases[i].is_taken, "the plan names '%s', fetch says %s", cases[i].planned, cases[i].said);
+		STREQ(b.t.plan.source.commit, cases[i].is_taken ? cases[i].said : cases[i].planned);
+	}
 }
 
 static void test_huge_artifacts(void)
@@ -285,6 +308,7 @@ int main(void)
 	test_timed_out();
 	test_images();
 	test_nonsense();
+	test_commit();
 	test_huge_artifacts();
 	return tap_done();
 }

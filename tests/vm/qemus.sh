@@ -4,7 +4,7 @@
 . "${TALKOO_SRCDIR:-.}/tests/vm/lib.sh" || exit 99
 
 repo_of good 'echo hello'
-for what in fail crash hang chatter silent; do
+for what in fail crash hang chatter silent notes limits stats output empty again; do
 	cp "${TALKOO_BUILDDIR:-.}/fakeqemu" "$work/qemu-$what"
 done
 chmod 755 "$work"/qemu-*
@@ -53,6 +53,36 @@ for what in hang chatter; do
 	ok $? 'qemu.log stays within its cap'
 	only_results_left "a QEMU that never boots ($what)"
 done
+
+# a guest that says one thing without end holds up neither the deadline nor the launcher's word
+options=
+for what in notes limits stats output empty; do
+	qemu=$work/qemu-$what
+	began=$(date +%s%N)
+	run_job "$work/good" limits.timeout_ms=1500
+	took=$((($(date +%s%N) - began) / 1000000))
+	is "$(report 'r["outcome"]')" timeout "a guest with $what without end"
+	[ $took -lt 4000 ]
+	ok $? "ends at its limit ($took ms)"
+	[ "$(wc -c <"$events")" -le 300000 ]
+	ok $? 'and its launcher is not flooded'
+	[ "$(stat -c %s "$job/log")" -le 1100000 ]
+	ok $? 'nor is the log'
+	only_results_left "$what without end"
+done
+start_job "$work/good"
+wait_event '"type":"step".*"state":"start"'
+echo cancel >&9
+began=$(date +%s%N)
+wait_job
+took=$((($(date +%s%N) - began) / 1000000))
+is "$(report 'r["outcome"]')" abandoned 'a flood that is cancelled'
+[ $took -lt 2000 ]
+ok $? "ends within 2 s ($took ms)"
+qemu=$work/qemu-again
+run_job "$work/good"
+is "$(report 'r["outcome"]')" error 'a guest that says hello twice'
+like "$(report 'r["reason"]')" 'broke the log protocol' 'the reason'
 
 options='--deadline boot-tcg=50'
 qemu=
