@@ -191,6 +191,60 @@ static void test_many_operators(void)
 	OK(a.verdict == VERDICT_DISPUTED, "a conflict past the ceiling is seen");
 }
 
+/* The table of verdict.h once more, as plainly as it can be said, over counts instead of lists. */
+static enum verdict by_the_book(unsigned passed, unsigned failed, bool is_neutral, unsigned need, bool live)
+{
+	if (passed && failed)
+		return VERDICT_DISPUTED;
+	if (failed >= need)
+		return VERDICT_FAILED;
+	if (passed >= need)
+		return VERDICT_PASSED;
+	if (live)
+		return VERDICT_PENDING;
+	return !passed && !failed && is_neutral ? VERDICT_INCONCLUSIVE : VERDICT_UNKNOWN;
+}
+
+/* Every multiset of up to four results: who (two operators, a node without one, a stranger) says what (seven outcomes), for every need
+ * and with and without something live; every order of two of them. */
+static void test_every_multiset(void)
+{
+	enum { who_len = 4, kinds = who_len * 7, none = kinds };
+	static const char *const operators[who_len] = {"ann", "bob", NULL, NULL}, *const nodes[who_len] = {"N1", "N2", "N3", "N4"};
+	unsigned long cases = 0, wrong = 0;
+	for (unsigned n = 0; n < (none + 1) * (none + 1) * (none + 1) * (none + 1); n++) {
+		const unsigned picks[4] = {n % (none + 1), n / (none + 1) % (none + 1), n / (none + 1) / (none + 1) % (none + 1),
+					   n / (none + 1) / (none + 1) / (none + 1)};
+		if (picks[2] > picks[1] || picks[3] > picks[2]) /* the first two come in both orders */
+			continue;
+		struct verdict_result results[4];
+		struct verdict_input in = {.results = results};
+		unsigned passed = 0, failed = 0; /* a bit for each of the three who are trusted */
+		bool is_neutral = false;
+		for (unsigned i = 0; i < 4; i++) {
+			if (picks[i] == none)
+				continue;
+			const unsigned who = picks[i] / 7;
+			const enum verdict_vote vote = (enum verdict_vote)(1 + picks[i] % 7);
+			results[in.results_len++] = (struct verdict_result){vote, who != 3, operators[who], nodes[who], ""};
+			if (who == 3)
+				continue;
+			passed |= vote == VOTE_PASSED ? 1u << who : 0;
+			failed |= vote == VOTE_FAILED || vote == VOTE_TIMEOUT_KVM ? 1u << who : 0;
+			is_neutral = is_neutral || vote > VOTE_TIMEOUT_KVM;
+		}
+		for (unsigned need_live = 2; need_live < 10; need_live++, cases++) {
+			struct verdict_answer a;
+			in.need = need_live / 2;
+			in.is_live = need_live % 2;
+			verdict_decide(&in, &a);
+			wrong += a.verdict != by_the_book((unsigned)__builtin_popcount(passed), (unsigned)__builtin_popcount(failed), is_neutral,
+							  in.need, in.is_live);
+		}
+	}
+	OK(!wrong && cases > 100000, "%lu cases of up to four results are what the table says (%lu are not)", cases, wrong);
+}
+
 static void test_names(void)
 {
 	static const struct {
@@ -214,6 +268,7 @@ int main(void)
 	test_table();
 	test_untrusted_change_nothing();
 	test_many_operators();
+	test_every_multiset();
 	test_names();
 	return tap_done();
 }
