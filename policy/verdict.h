@@ -38,7 +38,7 @@
 	X(VERDICT_INCONCLUSIVE, 5, "inconclusive", 6)                                                                  \
 	X(VERDICT_PENDING, 6, "pending", 8)
 
-#define VERDICT_OPERATORS_MAX 256 /* operators of one cell past these are not counted (a conflict is still seen) */
+#define VERDICT_OPERATORS_MAX 1000 /* operators of one cell past these are not counted (a conflict is still seen); --need goes as far */
 
 enum verdict {
 #define X(name, value, text, code) name = value,

@@ -108,9 +108,9 @@ static void hello_body(const uint8_t *data, size_t size)
 {
 	struct session_hello first = {0}, second = {0};
 	CLEANUP(buf_release) struct buf b;
+	buf_init(&b, SESSION_MESSAGE_MAX);
 	if (session_hello_decode(data, size, &first, NULL))
 		return;
-	buf_init(&b, SESSION_MESSAGE_MAX);
 	session_hello_encode(&first, &b);
 	if (buf_failed(&b) || session_hello_decode(b.data, b.len, &second, NULL) || memcmp(&first, &second, sizeof first))
 		abort();

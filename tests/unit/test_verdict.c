@@ -175,7 +175,7 @@ static void test_untrusted_change_nothing(void)
 
 static void test_many_operators(void)
 {
-	enum { len = 1000 };
+	enum { len = 2000 };
 	static struct verdict_result results[len];
 	static char names[len][16];
 	for (size_t i = 0; i < len; i++) {
@@ -186,6 +186,10 @@ static void test_many_operators(void)
 	struct verdict_answer a;
 	verdict_decide(&in, &a);
 	OK(a.verdict == VERDICT_PASSED && a.have == VERDICT_OPERATORS_MAX, "counting stops at the ceiling");
+	in.need = 1000; /* the most that --need takes */
+	verdict_decide(&in, &a);
+	OK(a.verdict == VERDICT_PASSED, "1,000 operators can be asked for");
+	in.need = 2;
 	results[len - 1].vote = VOTE_FAILED;
 	verdict_decide(&in, &a);
 	OK(a.verdict == VERDICT_DISPUTED, "a conflict past the ceiling is seen");
