@@ -2,7 +2,9 @@ noinst_LTLIBRARIES += libtalkoo-p2p.la
 
 libtalkoo_p2p_la_SOURCES = \
 	p2p/dialer.h \
-	p2p/exchange.h \
+	p2p/exchange.c p2p/exchange.h p2p/exchange_impl.h \
+	p2p/exchange_fetch.c p2p/exchange_serve.c \
+	p2p/exchange_wire.c p2p/exchange_wire.h \
 	p2p/gossip.c p2p/gossip.h p2p/gossip_impl.h \
 	p2p/gossip_ask.c p2p/gossip_peers.c p2p/gossip_send.c \
 	p2p/gossip_wire.c p2p/gossip_wire.h \
@@ -25,3 +27,8 @@ UNIT_TESTS += test_session
 test_session_SOURCES = tests/unit/test_session.c tests/unit/tap.c tests/unit/tap.h
 test_session_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
 test_session_LDADD = libtalkoo-p2p.la
+
+UNIT_TESTS += test_exchange
+test_exchange_SOURCES = tests/unit/test_exchange.c tests/unit/tap.c tests/unit/tap.h
+test_exchange_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
+test_exchange_LDADD = libtalkoo-p2p.la

@@ -1,0 +1,551 @@
+/* Engines against each other through a router in this file: it carries messages, plays the nodes' files, and spoils what it is told to. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/exchange.h"
+#include "p2p/exchange_wire.h"
+#include "proto/base/cleanup.h"
+#include "tests/unit/tap.h"
+
+#define NODES 5
+
+enum spoil { SPOIL_NONE, SPOIL_BYTES, SPOIL_PATH, SPOIL_INDEX, SPOIL_SHORT, SPOIL_GARBAGE, SPOIL_SILENT, SPOIL_HANG_UP };
+
+struct node {
+	struct exchange *e;
+	struct node_id id;
+	bool has_blob, is_busy, is_slow /* its answers wait */;
+	enum spoil spoil;      /* of the data it sends … */
+	unsigned spoil_after;  /* … after so many leaves */
+	unsigned opens, closes, done, failed, offered, gets_out, data_out, data_in;
+	uint32_t last_serve, last_want, offer_from;
+	enum exchange_end why;
+	bool is_right; /* what DONE gave */
+};
+struct message { struct message *next; int from, to; enum session_message type; size_t len; uint8_t bytes[]; };
+struct world {
+	struct node n[NODES];
+	bool linked[NODES][NODES], blocked[NODES][NODES]; /* blocked: the socket takes no bulk */
+	struct message *first, **end;
+	struct exchange_ref ref;
+	uint8_t *blob;
+	struct merkle_hash *leaves;
+	size_t leaves_len;
+	uint64_t now_ms;
+};
+
+static const struct id32 topic = {{42}};
+
+static void world_init(struct world *w, size_t size)
+{
+	struct blob_digest d;
+	memset(w, 0, sizeof *w);
+	w->end = &w->first;
+	w->now_ms = 1000;
+	w->blob = malloc(size + 1);
+	w->leaves_len = merkle_leaf_count(size);
+	w->leaves = calloc(w->leaves_len + 1, sizeof *w->leaves);
+	if (!w->blob || !w->leaves)
+		abort();
+	const uint8_t key[32] = {3};
+	randombytes_buf_deterministic(w->blob, size, key);
+	merkle_leaves(w->blob, size, w->leaves);
+	digest_bytes(w->blob, size, &d);
+	for (int i = 0; i < NODES; i++) {
+		memset(w->n[i].id.b, i * 40 + 7, 32);
+		w->n[i].e = exchange_new(&w->n[i].id);
+	}
+	w->ref = (struct exchange_ref){.topic = topic, .result = {{9}}, .author = {{200}}, .size = size, .name = "log"};
+	memcpy(w->ref.root, d.root, 32);
+}
+
+static void world_release(struct world *w)
+{
+	for (int i = 0; i < NODES; i++) {
+		exchange_free(w->n[i].e);
+		OK(w->n[i].opens >= w->n[i].closes, "no CLOSE without OPEN");
+	}
+	for (struct message *m = w->first, *next; m; m = next) {
+		next = m->next;
+		free(m);
+	}
+	free(w->blob);
+	free(w->leaves);
+}
+
+static uint32_t number(int node) { return (uint32_t)node + 1; }
+
+static void link_nodes(struct world *w, int a, int b)
+{
+	w->linked[a][b] = w->linked[b][a] = true;
+	exchange_peer_open(w->n[a].e, number(b), &w->n[b].id, &topic, 1, w->now_ms);
+	exchange_peer_open(w->n[b].e, number(a), &w->n[a].id, &topic, 1, w->now_ms);
+}
+
+static void unlink_nodes(struct world *w, int a, int b)
+{
+	w->linked[a][b] = w->linked[b][a] = false;
+	exchange_peer_close(w->n[a].e, number(b), w->now_ms);
+	exchange_peer_close(w->n[b].e, number(a), w->now_ms);
+}
+
+static void put(struct world *w, int from, int to, enum session_message type, const uint8_t *bytes, size_t len)
+{
+	if (!w->linked[from][to])
+		return;
+	struct message *m = malloc(sizeof *m + len);
+	if (!m)
+		abort();
+	*m = (struct message){.from = from, .to = to, .type = type, .len = len};
+	memcpy(m->bytes, bytes, len);
+	*w->end = m;
+	w->end = &m->next;
+}
+
+/* The data as this node would send them, spoiled. */
+static void put_data(struct world *w, int from, int to, const uint8_t *bytes, size_t len)
+{
+	struct node *n = &w->n[from];
+	struct exchange_leaf leaf;
+	uint8_t copy[MERKLE_LEAF_LEN];
+	if (exchange_leaf_decode(bytes, len, &leaf))
+		abort();
+	if (n->data_out++ < n->spoil_after || n->spoil == SPOIL_NONE) {
+		put(w, from, to, MSG_BLOB_DATA, bytes, len);
+		return;
+	}
+	memcpy(copy, leaf.bytes, leaf.len);
+	leaf.bytes = copy;
+	switch (n->spoil) {
+	case SPOIL_NONE: break;
+	case SPOIL_BYTES: copy[leaf.len / 2] ^= 1; break;
+	case SPOIL_PATH: leaf.path_len ? (void)(leaf.path[0].b[3] ^= 1) : (void)(leaf.path_len = 1); break;
+	case SPOIL_INDEX: leaf.index++; break;
+	case SPOIL_SHORT: leaf.len--; break;
+	case SPOIL_GARBAGE: put(w, from, to, MSG_BLOB_DATA, copy, 100); return;
+	case SPOIL_SILENT: return;
+	case SPOIL_HANG_UP: unlink_nodes(w, from, to); return;
+	}
+	CLEANUP(buf_release) struct buf b;
+	buf_init(&b, SESSION_MESSAGE_MAX);
+	exchange_leaf_encode(&leaf, &b);
+	put(w, from, to, MSG_BLOB_DATA, b.data, b.len);
+}
+
+static void act(struct world *w, int at, const struct exchange_action *a)
+{
+	struct node *n = &w->n[at];
+	switch (a->type) {
+	case EXCHANGE_SEND:
+		n->gets_out += a->message == MSG_BLOB_GET;
+		put(w, at, (int)a->peer - 1, a->message, a->bytes, a->len);
+		break;
+	case EXCHANGE_OPEN:
+		n->opens++;
+		n->last_serve = a->serve;
+		if (n->is_slow)
+			break;
+		if (n->has_blob)
+			exchange_opened(n->e, a->serve, w->blob, w->leaves, w->leaves_len, w->now_ms);
+		else
+			exchange_refused(n->e, a->serve, n->is_busy ? EXCHANGE_END_BUSY : EXCHANGE_END_NOT_FOUND, w->now_ms);
+		break;
+	case EXCHANGE_CLOSE: n->closes++; break;
+	case EXCHANGE_OFFERED:
+		n->offered++;
+		n->offer_from = a->peer;
+		break;
+	case EXCHANGE_DONE:
+		n->done++;
+		n->is_right = a->len == w->ref.size && (!a->len || !memcmp(a->bytes, w->blob, a->len));
+		break;
+	case EXCHANGE_FAILED:
+		n->failed++;
+		n->why = a->why;
+		break;
+	}
+}
+
+/* One round: actions, one bulk message of each pair, messages. False: nothing moved. */
+static bool step(struct world *w)
+{
+	bool moved = false;
+	struct exchange_action a;
+	enum session_message type;
+	const uint8_t *bytes;
+	size_t len;
+	for (int i = 0; i < NODES; i++) {
+		while (exchange_next(w->n[i].e, &a)) {
+			act(w, i, &a);
+			moved = true;
+		}
+		for (int j = 0; j < NODES; j++) {
+			if (!w->linked[i][j] || w->blocked[i][j])
+				continue;
+			const bool has = exchange_has_bulk(w->n[i].e, number(j)), got = exchange_writable(w->n[i].e, number(j), w->now_ms, &type, &bytes, &len);
+			if (has != got)
+				OK(false, "has_bulk says what writable does");
+			if (got)
+				put_data(w, i, j, bytes, len);
+			moved = moved || got;
+		}
+	}
+	struct message *m = w->first;
+	w->first = NULL;
+	w->end = &w->first;
+	for (struct message *next; m; m = next) {
+		next = m->next;
+		w->n[m->to].data_in += m->type == MSG_BLOB_DATA;
+		if (w->linked[m->from][m->to])
+			exchange_input(w->n[m->to].e, number(m->from), m->type, m->bytes, m->len, w->now_ms);
+		free(m);
+		moved = true;
+	}
+	return moved;
+}
+
+static void run(struct world *w)
+{
+	for (unsigned i = 0; i < 20000 && step(w); i++)
+		;
+}
+
+static void pass(struct world *w, uint64_t ms)
+{
+	w->now_ms += ms;
+	for (int i = 0; i < NODES; i++)
+		exchange_tick(w->n[i].e, w->now_ms);
+	run(w);
+}
+
+static void want(struct world *w, int at)
+{
+	w->n[at].last_want = exchange_want(w->n[at].e, &w->ref, 0, w->now_ms);
+}
+
+/* DONE once and right, or FAILED once; no serve left anywhere. */
+static void expect(struct world *w, int at, bool done, const char *what)
+{
+	const struct node *n = &w->n[at];
+	unsigned opens = 0, closes = 0;
+	for (int i = 0; i < NODES; i++) {
+		opens += w->n[i].opens;
+		closes += w->n[i].closes;
+	}
+	OK(n->done == done && n->failed == !done && (!done || n->is_right) && opens == closes, "%s (done %u, failed %u: %s, %u opens, %u closes)", what,
+	   n->done, n->failed, exchange_end_name(n->why), opens, closes);
+}
+
+static void test_sizes(void)
+{
+	static const size_t sizes[] = {0, 1, 16383, 16384, 16385, 1 << 20, 16 << 20};
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct world w;
+		char what[64];
+		world_init(&w, sizes[i]);
+		w.n[1].has_blob = true;
+		link_nodes(&w, 0, 1);
+		want(&w, 0);
+		run(&w);
+		snprintf(what, sizeof what, "%zu bytes", sizes[i]);
+		expect(&w, 0, true, what);
+		INTEQ(exchange_stats(w.n[0].e)->bytes_in, sizes[i]);
+		world_release(&w);
+	}
+	struct world w;
+	world_init(&w, 10);
+	link_nodes(&w, 0, 1);
+	w.ref.size = EXCHANGE_SIZE_MAX + 1;
+	INTEQ(exchange_want(w.n[0].e, &w.ref, 0, 0), 0);
+	exchange_offer(w.n[1].e, number(0), &w.ref);
+	const struct exchange_get get = {.stream = 2, .ref = w.ref, .until = 1}; /* node 1 is the higher: the other takes even numbers */
+	CLEANUP(buf_release) struct buf b;
+	buf_init(&b, 4096);
+	exchange_get_encode(&get, &b);
+	exchange_input(w.n[1].e, number(0), MSG_BLOB_GET, b.data, b.len, w.now_ms);
+	run(&w);
+	OK(!w.n[0].offered && exchange_stats(w.n[0].e)->refused == 1 && !w.n[1].opens && exchange_stats(w.n[1].e)->refused == 1,
+	   "over the cap: neither wanted, offered nor served");
+	w.ref.size = 0;
+	want(&w, 0);
+	run(&w);
+	OK(w.n[0].failed == 1 && w.n[0].why == EXCHANGE_END_FALSE, "an empty blob with another root is false");
+	world_release(&w);
+}
+
+/* Whatever a source does in the middle, the next goes on at the verified leaf. */
+static void test_bad_sources(void)
+{
+	static const struct { enum spoil spoil; const char *what; } cases[] = {
+		{SPOIL_BYTES, "wrong bytes"}, {SPOIL_PATH, "wrong path"}, {SPOIL_INDEX, "wrong index"}, {SPOIL_SHORT, "a short leaf"},
+		{SPOIL_GARBAGE, "garbage"}, {SPOIL_SILENT, "silence"}, {SPOIL_HANG_UP, "hanging up"},
+	};
+	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		struct world w;
+		world_init(&w, 10 * MERKLE_LEAF_LEN + 5);
+		w.ref.author = w.n[1].id; /* asked first */
+		w.n[1].has_blob = w.n[2].has_blob = i < ARRAY_LEN(cases);
+		w.n[1].has_blob = true;
+		w.n[1].spoil = cases[i % ARRAY_LEN(cases)].spoil;
+		w.n[1].spoil_after = 4;
+		link_nodes(&w, 0, 1);
+		link_nodes(&w, 0, 2);
+		want(&w, 0);
+		run(&w);
+		if (w.n[1].spoil == SPOIL_SILENT) {
+			pass(&w, EXCHANGE_STALL_MS - 1);
+			OK(!w.n[2].opens, "silence is borne until the limit");
+			pass(&w, 1);
+			INTEQ(exchange_stats(w.n[0].e)->stalls, 1);
+		}
+		expect(&w, 0, i < ARRAY_LEN(cases), cases[i % ARRAY_LEN(cases)].what);
+		if (i < ARRAY_LEN(cases))
+			OK(w.n[2].data_out == 7 && w.n[0].gets_out == 2, "the other sent only what was missing (%u)", w.n[2].data_out);
+		world_release(&w);
+	}
+	struct world w; /* the same source, single leaf, path that is too long */
+	world_init(&w, 100);
+	w.n[1].has_blob = true;
+	w.n[1].spoil = SPOIL_PATH;
+	link_nodes(&w, 0, 1);
+	want(&w, 0);
+	run(&w);
+	expect(&w, 0, false, "a path where none belongs");
+	INTEQ(w.n[0].why, EXCHANGE_END_FALSE);
+	world_release(&w);
+}
+
+static void test_relay(void)
+{
+	struct world w;
+	world_init(&w, 100 * MERKLE_LEAF_LEN);
+	w.n[2].has_blob = true;
+	link_nodes(&w, 0, 1);
+	link_nodes(&w, 1, 2);
+	want(&w, 0);
+	w.blocked[1][0] = true;
+	run(&w);
+	INTEQ(w.n[1].data_in, EXCHANGE_RELAY_WINDOW);
+	pass(&w, EXCHANGE_RELAY_STALL_MS);
+	INTEQ(exchange_stats(w.n[1].e)->stalls, 0); /* the source was not allowed more */
+	w.blocked[1][0] = false;
+	run(&w);
+	expect(&w, 0, true, "one hop");
+	INTEQ(exchange_stats(w.n[1].e)->relayed, 100);
+	world_release(&w);
+
+	world_init(&w, 100);
+	w.n[3].has_blob = true;
+	link_nodes(&w, 0, 1);
+	link_nodes(&w, 1, 2);
+	link_nodes(&w, 2, 3);
+	want(&w, 0);
+	run(&w);
+	expect(&w, 0, false, "never two hops");
+	OK(!w.n[3].opens && w.n[0].why == EXCHANGE_END_NOT_FOUND, "who is two hops away is not asked");
+	world_release(&w);
+
+	world_init(&w, 50 * MERKLE_LEAF_LEN); /* a liar behind the hop is found out there, and the next asked */
+	w.n[2].has_blob = w.n[3].has_blob = true;
+	w.ref.author = w.n[2].id;
+	w.n[2].spoil = SPOIL_BYTES;
+	w.n[2].spoil_after = 20;
+	link_nodes(&w, 0, 1);
+	link_nodes(&w, 1, 2);
+	link_nodes(&w, 1, 3);
+	want(&w, 0);
+	run(&w);
+	expect(&w, 0, true, "a liar behind the hop");
+	OK(exchange_stats(w.n[1].e)->false_data == 1 && !exchange_stats(w.n[0].e)->false_data && w.n[0].gets_out == 1, "the hop is not blamed for it");
+	world_release(&w);
+
+	world_init(&w, 100 * MERKLE_LEAF_LEN); /* the asker goes */
+	w.n[2].has_blob = true;
+	link_nodes(&w, 0, 1);
+	link_nodes(&w, 1, 2);
+	want(&w, 0);
+	w.blocked[1][0] = true;
+	run(&w);
+	INTEQ(w.n[2].opens - w.n[2].closes, 1);
+	unlink_nodes(&w, 0, 1);
+	run(&w);
+	expect(&w, 0, false, "the asker goes");
+	OK(w.n[2].closes == 1 && w.n[2].data_out < 100, "the source was told");
+	world_release(&w);
+
+	world_init(&w, 100 * MERKLE_LEAF_LEN); /* an asker that takes nothing */
+	w.n[2].has_blob = true;
+	link_nodes(&w, 0, 1);
+	link_nodes(&w, 1, 2);
+	want(&w, 0);
+	w.blocked[1][0] = true;
+	run(&w);
+	exchange_cancel(w.n[0].e, w.n[0].last_want);
+	unsigned passed = 0;
+	for (; passed < 40 && w.n[2].closes == 0; passed++)
+		pass(&w, 1000);
+	OK(w.n[2].closes == 1 && !w.n[0].done && !w.n[0].failed, "a want that is cancelled cancels upstream, and says nothing more");
+	world_release(&w);
+}
+
+static void test_serving(void)
+{
+	struct world w;
+	world_init(&w, 30 * MERKLE_LEAF_LEN);
+	w.n[1].has_blob = w.n[1].is_slow = true;
+	link_nodes(&w, 0, 1);
+	want(&w, 0);
+	const uint32_t again = exchange_want(w.n[0].e, &w.ref, 0, w.now_ms);
+	INTEQ(again, w.n[0].last_want);
+	run(&w);
+	unlink_nodes(&w, 0, 1); /* gone while the node opens the file */
+	run(&w);
+	exchange_opened(w.n[1].e, w.n[1].last_serve, w.blob, w.leaves, w.leaves_len, w.now_ms);
+	run(&w);
+	OK(w.n[1].opens == 1 && w.n[1].closes == 1 && w.n[0].why == EXCHANGE_END_GONE, "an answer that comes too late is ignored");
+
+	link_nodes(&w, 0, 1);
+	want(&w, 0);
+	run(&w);
+	w.leaves[3].b[0] ^= 1;
+	exchange_opened(w.n[1].e, w.n[1].last_serve, w.blob, w.leaves, w.leaves_len, w.now_ms);
+	run(&w);
+	OK(w.n[1].opens == 2 && w.n[1].closes == 2 && w.n[0].failed == 2 && w.n[0].why == EXCHANGE_END_NOT_FOUND, "leaves of another file");
+	want(&w, 0);
+	run(&w);
+	exchange_opened(w.n[1].e, w.n[1].last_serve, w.blob, w.leaves, 0, w.now_ms);
+	run(&w);
+	OK(w.n[1].closes == 3 && w.n[0].failed == 3, "no leaves");
+	w.leaves[3].b[0] ^= 1;
+
+	w.n[1].is_slow = false;
+	w.blocked[1][0] = true; /* takes nothing */
+	want(&w, 0);
+	run(&w);
+	w.now_ms += EXCHANGE_SERVE_STALL_MS;
+	exchange_tick(w.n[1].e, w.now_ms);
+	run(&w);
+	OK(w.n[1].closes == 4 && w.n[0].failed == 4 && w.n[0].why == EXCHANGE_END_STALLED, "an asker that takes nothing is left");
+
+	want(&w, 0);
+	run(&w);
+	w.blocked[1][0] = false;
+	step(&w);
+	exchange_cancel(w.n[0].e, w.n[0].last_want);
+	run(&w);
+	OK(w.n[1].closes == 5 && w.n[0].failed == 4 && !w.n[0].done, "cancelled");
+	OK(!exchange_stats(w.n[0].e)->unasked && !exchange_stats(w.n[0].e)->malformed, "what was on its way is nobody's fault");
+
+	w.n[1].has_blob = false;
+	w.n[1].is_busy = true;
+	link_nodes(&w, 0, 2);
+	want(&w, 0);
+	run(&w);
+	OK(w.n[0].failed == 5 && w.n[0].why == EXCHANGE_END_BUSY, "busy says more than not found");
+	world_release(&w);
+
+	world_init(&w, 100); /* an offer, and who offers is asked first */
+	w.n[3].has_blob = true;
+	for (int i = 1; i < NODES; i++)
+		link_nodes(&w, 0, i);
+	w.ref.author = w.n[1].id;
+	exchange_offer(w.n[3].e, number(0), &w.ref);
+	run(&w);
+	OK(w.n[0].offered == 1 && w.n[0].offer_from == number(3), "offered");
+	exchange_want(w.n[0].e, &w.ref, w.n[0].offer_from, w.now_ms);
+	run(&w);
+	expect(&w, 0, true, "taken");
+	INTEQ(w.n[0].gets_out, 1);
+	world_release(&w);
+}
+
+static void get_from(struct world *w, int from, int to, uint64_t stream, uint64_t first, uint64_t until)
+{
+	const struct exchange_get v = {.stream = stream, .ref = w->ref, .first = first, .hops = 200, .until = until};
+	CLEANUP(buf_release) struct buf b;
+	buf_init(&b, 4096);
+	exchange_get_encode(&v, &b);
+	exchange_input(w->n[to].e, number(from), MSG_BLOB_GET, b.data, b.len, w->now_ms);
+}
+
+static void test_floods(void)
+{
+	struct world w;
+	world_init(&w, 40 * MERKLE_LEAF_LEN);
+	link_nodes(&w, 0, 1);
+	link_nodes(&w, 1, 2);
+	w.n[1].has_blob = true;
+	w.blocked[1][0] = true;
+	for (uint64_t i = 1; i <= 1000; i++)
+		get_from(&w, 0, 1, 2 * i, 0, 40);
+	run(&w);
+	OK(w.n[1].opens == EXCHANGE_SERVES_PER_PEER && exchange_stats(w.n[1].e)->refused >= 1000 - EXCHANGE_SERVES_PER_PEER,
+	   "a flood of GETs opens %u", w.n[1].opens);
+	w.n[2].done = 0;
+	want(&w, 2);
+	run(&w);
+	OK(w.n[2].done == 1 && w.n[2].is_right, "another peer is served meanwhile");
+	unlink_nodes(&w, 0, 1);
+	run(&w);
+	INTEQ(w.n[1].opens, w.n[1].closes);
+
+	link_nodes(&w, 0, 1); /* one that nobody has: the rate holds */
+	w.n[1].has_blob = false;
+	const unsigned before = w.n[1].opens;
+	for (uint64_t i = 0; i < 1000; i++) {
+		get_from(&w, 0, 1, 4000 + 2 * i, 0, 40);
+		run(&w);
+	}
+	OK(w.n[1].opens - before == EXCHANGE_ASKS_BURST && w.n[1].opens == w.n[1].closes, "asks over the rate are refused (%u taken)", w.n[1].opens - before);
+	world_release(&w);
+}
+
+/* Messages that are none, and data nobody asked for: counted, nothing else. */
+static void test_malformed(void)
+{
+	struct world w;
+	world_init(&w, 3 * MERKLE_LEAF_LEN);
+	w.n[1].has_blob = true;
+	link_nodes(&w, 0, 1);
+	get_from(&w, 0, 1, 3, 0, 3);  /* its own stream number */
+	get_from(&w, 0, 1, 2, 3, 3);  /* past the end */
+	get_from(&w, 0, 1, 2, 99, 3);
+	INTEQ(exchange_stats(w.n[1].e)->malformed, 3);
+	get_from(&w, 0, 1, 2, 0, 1);
+	get_from(&w, 0, 1, 2, 0, 1); /* twice */
+	run(&w);
+	OK(exchange_stats(w.n[1].e)->malformed == 4 && w.n[1].data_out == 1, "no more than was allowed is sent (%u)", w.n[1].data_out);
+	OK(exchange_stats(w.n[0].e)->unasked == 1, "data of a request that was never made");
+	static const uint8_t bad[][6] = {{0xc0}, {0x90}, {0x91, 0x00}, {0x92, 0xa1, 0x61, 0x00}, {0xdd, 0xff, 0xff, 0xff, 0xff}, {0x80}};
+	static const enum session_message types[] = {MSG_BLOB_GET, MSG_BLOB_DATA, MSG_BLOB_END, MSG_BLOB_OFFER, MSG_BLOB_MORE};
+	for (size_t t = 0; t < ARRAY_LEN(types); t++)
+		for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+			exchange_input(w.n[1].e, number(0), types[t], bad[i], sizeof bad[i], w.now_ms);
+	INTEQ(exchange_stats(w.n[1].e)->malformed, 4 + ARRAY_LEN(types) * ARRAY_LEN(bad));
+	exchange_input(w.n[1].e, 77, MSG_BLOB_GET, bad[0], 1, w.now_ms);
+	/* trailing elements are ignored */
+	CLEANUP(buf_release) struct buf b;
+	buf_init(&b, 100);
+	buf_append(&b, "\x94\x02\x04\xc0\x91\x01", 6); /* END [2, 4, nil, [1]] */
+	exchange_input(w.n[1].e, number(0), MSG_BLOB_END, b.data, b.len, w.now_ms);
+	run(&w);
+	OK(w.n[1].opens == 1 && w.n[1].closes == 1, "an END that has grown ends");
+	want(&w, 0);
+	run(&w);
+	OK(w.n[0].done == 1 && w.n[0].is_right, "and all goes on");
+	world_release(&w);
+}
+
+int main(void)
+{
+	if (sodium_init() < 0)
+		return 1;
+	test_sizes();
+	test_bad_sources();
+	test_relay();
+	test_serving();
+	test_floods();
+	test_malformed();
+	return tap_done();
+}
