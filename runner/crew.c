@@ -19,6 +19,8 @@
 /* What a child runs, after its standard descriptors are set. Its value is the exit status. */
 typedef int (*child_body_fn)(const struct crew *crew, const void *arg, int msg_fd);
 
+#define GIT_MEMORY_MIN (2ull << 30) /* libraries, an index, windows into packs (gitlib.c) */
+#define GIT_MEMORY_MAX (8ull << 30)
 #define JAIL_HINT "run 'talkoo doctor': it says what this machine's kernel allows"
 
 void child_init(struct child *c)
@@ -79,6 +81,13 @@ static const char *const network_files[] = {
 /* name services and character sets are loaded when first used */
 static const char *const library_folders[] = {"/lib", "/lib64", "/usr/lib", "/usr/lib64"};
 
+/* What git objects of a source of this size may take: one of them at a time, with what it is a delta of. */
+static uint64_t git_memory(const struct job_plan *plan)
+{
+	const uint64_t source = plan->limits.source_bytes < GIT_MEMORY_MAX ? plan->limits.source_bytes : GIT_MEMORY_MAX;
+	return GIT_MEMORY_MIN + 2 * source < GIT_MEMORY_MAX ? GIT_MEMORY_MIN + 2 * source : GIT_MEMORY_MAX;
+}
+
 static int body_fetch(const struct crew *crew, const void *arg, int msg_fd)
 {
 	(void)arg;
@@ -92,6 +101,10 @@ static int body_fetch(const struct crew *crew, const void *arg, int msg_fd)
 	jail_path_try(&j, "/dev/null", JAIL_DEVICE);
 	jail_path_try(&j, "/dev/urandom", JAIL_DEVICE);
 	jail_path_add(&j, source->mirror, JAIL_WRITE);
+	j.memory_bytes_max = git_memory(crew->plan);
+	/* a pack is completed with what its deltas need */
+	if (crew->plan->limits.source_bytes < INT64_MAX / 4)
+		j.file_bytes_max = 2 * crew->plan->limits.source_bytes + (64u << 20);
 	struct remote_url url;
 	if (source->allow_file && remote_parse(source->url, &url, NULL) == 0 && url.scheme == REMOTE_FILE)
 		jail_path_try(&j, url.plain_path, JAIL_READ);
@@ -131,6 +144,7 @@ static int body_pack(const struct crew *crew, const void *arg, int msg_fd)
 		return stage_fail(msg_fd, JOB_ERROR, "remove the mirror and try again", "the mirror %s has no folder of objects",
 				  source->mirror);
 	jail_init(&j, STAGE_PACK, crew->facts, crew->dir->path);
+	j.memory_bytes_max = git_memory(crew->plan);
 	jail_path_add(&j, objects, JAIL_READ);
 	for (size_t i = 0; !source->url[0] && i < JOB_ALTERNATES_MAX && source->local_alternates[i][0]; i++)
 		jail_path_try(&j, source->local_alternates[i], JAIL_READ);

@@ -7,6 +7,8 @@
 #include "proto/base/cleanup.h"
 
 #define CACHE_BYTES (16 << 20)
+#define WINDOW_BYTES (32u << 20)  /* of a pack that is mapped at once */
+#define WINDOWS_BYTES (512u << 20) /* of all packs together: the address space is limited */
 
 int gitlib_setup(struct err *err)
 {
@@ -18,7 +20,9 @@ int gitlib_setup(struct err *err)
 		if (git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "") < 0)
 			return gitlib_err(err, -1, "cannot leave out git's configuration");
 	if (git_libgit2_opts(GIT_OPT_SET_TEMPLATE_PATH, "") < 0 || git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0) < 0 ||
-	    git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)CACHE_BYTES) < 0)
+	    git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)CACHE_BYTES) < 0 ||
+	    git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, (size_t)WINDOW_BYTES) < 0 ||
+	    git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, (size_t)WINDOWS_BYTES) < 0)
 		return gitlib_err(err, -1, "cannot set up libgit2");
 	return 0;
 }

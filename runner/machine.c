@@ -89,6 +89,16 @@ enum machine_profile machine_profile_default(const char *arch)
 	return (enum machine_profile)0;
 }
 
+enum machine_profile machine_profile_other(enum machine_profile p)
+{
+	const struct profile *const from = find_profile(p);
+	for (size_t i = 0; from && i < ARRAY_LEN(profiles); i++) {
+		if (profiles[i].id != p && !profiles[i].needs_tsc && !strcmp(profiles[i].arch, from->arch))
+			return profiles[i].id;
+	}
+	return p;
+}
+
 const char *machine_profile_name(enum machine_profile p)
 {
 	const struct profile *const profile = find_profile(p);

@@ -62,6 +62,9 @@ bool machine_disk_is_read_only(enum guest_disk disk);
 
 /* The profile that an arch's machines get on this host, or 0 when this build has none for it. Takes 5 ms. */
 enum machine_profile machine_profile_default(const char *arch);
+/* What is tried where a machine of this kind does not come up: another of the same architecture that needs no measured
+ * counter, else p itself. */
+enum machine_profile machine_profile_other(enum machine_profile p);
 /* "q35"; "unknown". */
 const char *machine_profile_name(enum machine_profile p);
 bool machine_profile_parse(const char *text, enum machine_profile *ret);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@
 #define BOOTS_MAX 2
 #define REAP_MS 500       /* what was killed has to be gone by then; later the kernel sees to it when we end */
 #define DRAIN_MS 1000     /* the launcher's time to take the report */
+#define DISK_LOOK_MS 1000
+#define DISK_LEFT_MIN (32ull << 20) /* free space below which the machine could stop at any write */
 #define ROUND_MESSAGES 64 /* of one stage before deadlines and the launcher are looked at again: a flood starves nothing */
 #define ROUND_BYTES (64u << 10) /* the same for what children print */
 
@@ -322,7 +325,8 @@ static void reap(struct supervisor *s)
 
 /* deadlines */
 
-/* The machine did not say that it is up: what hangs once is given another chance, as seen with busy hosts. */
+/* The machine did not say that it is up: what hangs once, as seen with busy hosts, is given another chance, as the kind of
+ * machine that was never seen to hang. */
 static void boot_timed_out(struct supervisor *s)
 {
 	char waited[UNITS_TEXT_MAX];
@@ -341,6 +345,9 @@ static void boot_timed_out(struct supervisor *s)
 			child_forget(c);
 			events_stage(&s->events, now_ms, both[i], false);
 		}
+		if (!s->options->profile)
+			s->crew.profile = machine_profile_other(s->crew.profile);
+		snprintf(s->tally.report.machine, sizeof s->tally.report.machine, "%s", machine_profile_name(s->crew.profile));
 		enter_vm(s);
 		return;
 	}
@@ -369,9 +376,28 @@ static void stage_timed_out(struct supervisor *s, enum stage_id id)
 	enter_ending(s);
 }
 
+/* QEMU stops its guest when the host's disk is full, and says so to nobody: that would end as a timeout, long after. */
+static void check_disk(struct supervisor *s, uint64_t now_ms)
+{
+	struct statvfs fs;
+	if (s->state != SUPERVISOR_VM || now_ms < s->next_disk_look_ms)
+		return;
+	s->next_disk_look_ms = now_ms + DISK_LOOK_MS;
+	if (fstatvfs(s->dir.fd, &fs) < 0)
+		return;
+	const uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (left >= DISK_LEFT_MIN)
+		return;
+	char text[UNITS_TEXT_MAX];
+	tally_settle(&s->tally, JOB_ERROR, "make room there, or give the node's home another disk",
+		     "the disk of this machine is full: %s are left where the job's folder is", units_format_size(text, left));
+	enter_ending(s);
+}
+
 static void check_deadlines(struct supervisor *s)
 {
 	const uint64_t now_ms = supervisor_now_ms();
+	check_disk(s, now_ms);
 	for (int id = 0; id < STAGE_IDS_LEN && s->state < SUPERVISOR_ENDING; id++) {
 		const struct child *c = &s->children[id];
 		if (c->pid > 0 && !c->is_killed && c->deadline_ms && now_ms >= c->deadline_ms)
@@ -391,6 +417,8 @@ static int poll_timeout(const struct supervisor *s)
 	for (int id = 0; id < STAGE_IDS_LEN; id++)
 		if (s->children[id].deadline_ms && s->children[id].deadline_ms < next_ms)
 			next_ms = s->children[id].deadline_ms;
+	if (s->state == SUPERVISOR_VM && s->next_disk_look_ms < next_ms)
+		next_ms = s->next_disk_look_ms;
 	if (s->state == SUPERVISOR_ENDING)
 		next_ms = supervisor_now_ms() < s->ending_deadline_ms ? s->ending_deadline_ms : s->ending_deadline_ms + REAP_MS;
 	const uint64_t now_ms = supervisor_now_ms();
@@ -531,6 +559,16 @@ static int report(struct supervisor *s)
 	return events_pending(&s->events) ? SUPERVISOR_UNREAD : 0;
 }
 
+/* Where memory runs out, a job goes before anything of the donor's own. Before the process is no longer dumpable: then its
+ * /proc is root's. */
+static void expect_little_mercy(void)
+{
+	CLEANUP(cleanup_fd) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "500", 3) < 0) {
+		/* a lower limit was set for us: that one holds */
+	}
+}
+
 int supervisor_run(const struct jail_facts *facts, int alive_fd, void *ctx)
 {
 	const struct supervisor_job *job = ctx;
@@ -542,6 +580,7 @@ int supervisor_run(const struct jail_facts *facts, int alive_fd, void *ctx)
 	s.dir.fd = s.diagnostics_fd = s.diagnostics_file_fd = s.signal_fd = -1;
 	for (int id = 0; id < STAGE_IDS_LEN; id++)
 		child_init(&s.children[id]);
+	expect_little_mercy();
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	const uint64_t now_ms = supervisor_now_ms();
 	events_init(&s.events, STDOUT_FILENO, now_ms);

@@ -32,7 +32,7 @@ struct supervisor {
 	struct crew crew;
 	struct child children[STAGE_IDS_LEN]; /* by enum stage_id */
 	enum supervisor_state state;
-	uint64_t ending_deadline_ms;
+	uint64_t ending_deadline_ms, next_disk_look_ms;
 	unsigned boots;          /* machines started */
 	char input[64];          /* the launcher's line so far */
 	size_t input_len;

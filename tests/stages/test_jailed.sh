@@ -92,7 +92,7 @@ bad '"error","reason":"the mirror [^"]* has no folder of objects' "a mirror whos
 only_child() { # PID: its one child
 	local stat pid rest
 	for stat in /proc/[0-9]*/stat; do
-		read -r pid rest <"$stat" 2>/dev/null || continue
+		{ read -r pid rest <"$stat"; } 2>/dev/null || continue
 		rest=${rest##*) }
 		# shellcheck disable=SC2086 # fields
 		set -- "$1" $rest

@@ -123,6 +123,9 @@ static void test_names(void)
 	enum machine_profile p = (enum machine_profile)0;
 	INTEQ(machine_profile_default("x86_64"), machine_tsc_khz() ? MACHINE_X86_64_MICROVM : MACHINE_X86_64_Q35);
 	INTEQ(machine_profile_default("riscv64"), 0);
+	INTEQ(machine_profile_other(MACHINE_X86_64_MICROVM), MACHINE_X86_64_Q35);
+	INTEQ(machine_profile_other(MACHINE_X86_64_Q35), MACHINE_X86_64_Q35);
+	INTEQ(machine_profile_other((enum machine_profile)42), 42);
 	STREQ(machine_profile_name(MACHINE_X86_64_MICROVM), "microvm");
 	STREQ(machine_profile_name((enum machine_profile)42), "unknown");
 	OK(machine_profile_parse("q35", &p) && p == MACHINE_X86_64_Q35 && !machine_profile_parse("Q35", &p), "names");

@@ -10,6 +10,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/talkoo-vm-XXXXXX") || exit 99
 chmod 755 "$work"
 tests=0 failures=0
 runner_pid='' job='' options='' qemu=''
+job_base=$work # where jobs' folders are made
 # shellcheck disable=SC2034
 status=''
 
@@ -20,6 +21,7 @@ fi
 
 finish() {
 	[ -z "$runner_pid" ] || kill -9 "$runner_pid" 2>/dev/null
+	umount "$work/small" 2>/dev/null
 	rm -rf "$work"
 }
 trap finish EXIT
@@ -109,7 +111,7 @@ print(json.dumps(plan))' "$@"
 
 # Starts a job; descriptor 9 is the launcher's end of its standard input, $job/../events its output.
 start_job() { # REPO [KEY=JSON]…
-	job=$(mktemp -d "$work/job.XXXXXX")
+	job=$(mktemp -d "$job_base/job.XXXXXX")
 	events=$job.events
 	mkfifo "$job.in"
 	: >"$events"

@@ -47,6 +47,7 @@ for what in hang chatter; do
 	is "$(report 'r["outcome"]')" error "a QEMU that never boots ($what)"
 	like "$(report 'r["reason"]')" 'did not come up within .*, twice' 'the reason'
 	like "$(cat "$events")" 'starting it once more' 'it was tried twice, and said so'
+	is "$(report 'r["machine"]')" q35 'the second time as the machine that never hung'
 	[ $took -lt 20000 ]
 	ok $? "within its deadline ($took ms)"
 	[ "$(stat -c %s "$job/qemu.log")" -le 65536 ]

@@ -51,6 +51,9 @@ for pid in $machine $logger; do
 	is "$(awk '/Max core file size/ {print $5}' "/proc/$pid/limits")" 0 'no core dumps'
 done
 
+[ "$(cat "/proc/$machine/oom_score_adj")" -ge 500 ]
+ok $? "where memory runs out QEMU goes before the donor's own"
+
 # every descriptor QEMU holds: what was given to it, and what it makes itself
 odd=$(for fd in /proc/"$machine"/fd/*; do readlink "$fd"; done |
 	grep -Ev "^(/dev/null|socket:.*|pipe:.*|anon_inode:.*|$job/[a-z]+\.(raw|tar)|/memfd:.*)$|^$job/.* \(deleted\)$")
