@@ -9,22 +9,16 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
-#include "proto/base/units.h"
 #include "runner/supervisor_parts.h"
 
 #define DIAGNOSTICS_BYTES_MAX (64u << 10)
-#define BOOTS_MAX 2
-#define REAP_MS 500       /* what was killed has to be gone by then; later the kernel sees to it when we end */
 #define DRAIN_MS 1000     /* the launcher's time to take the report */
-#define DISK_LOOK_MS 1000
-#define DISK_LEFT_MIN (32ull << 20) /* free space below which the machine could stop at any write */
 #define ROUND_MESSAGES 64 /* of one stage before deadlines and the launcher are looked at again: a flood starves nothing */
 #define ROUND_BYTES (64u << 10) /* the same for what children print */
 
@@ -66,7 +60,7 @@ static bool is_running(const struct supervisor *s, enum stage_id id)
 	return s->children[id].pid > 0;
 }
 
-static bool anything_runs(const struct supervisor *s)
+bool supervisor_anything_runs(const struct supervisor *s)
 {
 	for (int id = 0; id < STAGE_IDS_LEN; id++)
 		if (is_running(s, (enum stage_id)id))
@@ -77,7 +71,7 @@ static bool anything_runs(const struct supervisor *s)
 /* states */
 
 /* The outcome is settled. The log stage may finish: once QEMU is gone it comes to the end by itself. */
-static void enter_ending(struct supervisor *s)
+void supervisor_enter_ending(struct supervisor *s)
 {
 	if (s->state >= SUPERVISOR_ENDING)
 		return;
@@ -93,21 +87,21 @@ static void enter_collect(struct supervisor *s)
 	bool skip = false;
 	s->state = SUPERVISOR_COLLECT;
 	if (!supervisor_start_collect(s, &skip)) {
-		enter_ending(s);
+		supervisor_enter_ending(s);
 	} else if (skip) {
 		tally_judge(&s->tally);
-		enter_ending(s);
+		supervisor_enter_ending(s);
 	}
 }
 
-static void enter_vm(struct supervisor *s)
+void supervisor_enter_vm(struct supervisor *s)
 {
 	struct tally *t = &s->tally;
 	if (t->report.accel != JOB_ACCEL_KVM && (!t->plan.emulation_allowed || t->plan.accel == JOB_ACCEL_KVM)) {
 		tally_settle(t, JOB_REFUSED,
 			     "run 'talkoo doctor' to see why KVM is not proven here; a rule may say allow_emulation: true",
 			     "the job needs a proven KVM, and this machine has none");
-		enter_ending(s);
+		supervisor_enter_ending(s);
 		return;
 	}
 	if (s->boots == 0) {
@@ -116,7 +110,7 @@ static void enter_vm(struct supervisor *s)
 	}
 	s->state = SUPERVISOR_VM;
 	if (!supervisor_start_vm(s))
-		enter_ending(s);
+		supervisor_enter_ending(s);
 }
 
 static void enter_accel(struct supervisor *s)
@@ -124,16 +118,16 @@ static void enter_accel(struct supervisor *s)
 	bool skip = false;
 	s->state = SUPERVISOR_ACCEL;
 	if (!supervisor_start_accel(s, &skip))
-		enter_ending(s);
+		supervisor_enter_ending(s);
 	else if (skip)
-		enter_vm(s);
+		supervisor_enter_vm(s);
 }
 
 static void enter_pack(struct supervisor *s)
 {
 	s->state = SUPERVISOR_PACK;
 	if (!supervisor_start_pack(s))
-		enter_ending(s);
+		supervisor_enter_ending(s);
 }
 
 static void enter_first(struct supervisor *s)
@@ -142,18 +136,18 @@ static void enter_first(struct supervisor *s)
 	if (p->isolation_required && !s->facts.has_namespaces) {
 		tally_settle(&s->tally, JOB_REFUSED, "allow user namespaces, or run the node as root; 'talkoo doctor' says how",
 			     "this machine cannot isolate a stranger's job");
-		enter_ending(s);
+		supervisor_enter_ending(s);
 		return;
 	}
 	if (p->source.url[0] && !supervisor_start_fetch(s)) {
-		enter_ending(s);
+		supervisor_enter_ending(s);
 		return;
 	}
 	/* fetch has the network; from here on nobody else does */
 	struct err err = {0};
 	if (jail_drop_network(&s->facts, &err) < 0) {
 		tally_settle(&s->tally, JOB_ERROR, NULL, "%s", err.what);
-		enter_ending(s);
+		supervisor_enter_ending(s);
 	} else if (p->source.url[0]) {
 		s->state = SUPERVISOR_FETCH;
 	} else {
@@ -170,7 +164,7 @@ static void after_vm(struct supervisor *s)
 		return;
 	}
 	tally_judge(t);
-	enter_ending(s);
+	supervisor_enter_ending(s);
 }
 
 static void advance(struct supervisor *s, enum stage_id ended)
@@ -183,7 +177,7 @@ static void advance(struct supervisor *s, enum stage_id ended)
 		enter_accel(s);
 		break;
 	case STAGE_ACCEL:
-		enter_vm(s);
+		supervisor_enter_vm(s);
 		break;
 	case STAGE_VM:
 	case STAGE_LOG:
@@ -192,7 +186,7 @@ static void advance(struct supervisor *s, enum stage_id ended)
 		break;
 	case STAGE_COLLECT:
 		tally_judge(&s->tally);
-		enter_ending(s);
+		supervisor_enter_ending(s);
 		break;
 	case STAGE_IDS_LEN:
 		break;
@@ -211,7 +205,7 @@ static void react(struct supervisor *s, const struct stage_msg *msg, uint64_t no
 	if (msg->type == STAGE_MSG_GUEST_DONE)
 		child_kill(vm);
 	if (s->tally.is_settled)
-		enter_ending(s);
+		supervisor_enter_ending(s);
 }
 
 /* The rest waits for the next round; what a stage left behind that is gone is read to its end (most: SIZE_MAX). */
@@ -231,7 +225,7 @@ static void read_messages(struct supervisor *s, enum stage_id id, size_t most)
 		if (got != STAGE_RECV_END) {
 			tally_settle(&s->tally, JOB_ERROR, NULL, "the %s stage sent a message that makes no sense", stage_name(id));
 			child_kill(c);
-			enter_ending(s);
+			supervisor_enter_ending(s);
 		}
 		cleanup_fd(&c->msg_fd);
 		c->msg_fd = -1;
@@ -306,7 +300,7 @@ static void stage_ended(struct supervisor *s, enum stage_id id, int status)
 			     "the %s stage crashed (%s)", stage_name(id), how_it_ended(status, how, sizeof how));
 	}
 	if (s->tally.is_settled)
-		enter_ending(s);
+		supervisor_enter_ending(s);
 	if (s->state < SUPERVISOR_ENDING)
 		advance(s, id);
 }
@@ -323,116 +317,12 @@ static void reap(struct supervisor *s)
 			}
 }
 
-/* deadlines */
-
-/* The machine did not say that it is up: what hangs once, as seen with busy hosts, is given another chance, as the kind of
- * machine that was never seen to hang. */
-static void boot_timed_out(struct supervisor *s)
-{
-	char waited[UNITS_TEXT_MAX];
-	const uint64_t now_ms = supervisor_now_ms();
-	units_format_duration(waited, now_ms - s->children[STAGE_VM].started_ms);
-	if (s->boots < BOOTS_MAX) {
-		char note[128];
-		snprintf(note, sizeof note, "the machine did not come up within %s; starting it once more", waited);
-		events_note(&s->events, now_ms, note);
-		const enum stage_id both[] = {STAGE_VM, STAGE_LOG};
-		for (size_t i = 0; i < ARRAY_LEN(both); i++) {
-			struct child *c = &s->children[both[i]];
-			child_kill(c);
-			if (c->pid > 0)
-				waitpid(c->pid, NULL, 0);
-			child_forget(c);
-			events_stage(&s->events, now_ms, both[i], false);
-		}
-		if (!s->options->profile)
-			s->crew.profile = machine_profile_other(s->crew.profile);
-		snprintf(s->tally.report.machine, sizeof s->tally.report.machine, "%s", machine_profile_name(s->crew.profile));
-		enter_vm(s);
-		return;
-	}
-	tally_settle(&s->tally, JOB_ERROR, "see console.log and qemu.log in the job's folder; 'talkoo doctor' boots the image by itself",
-		     "the machine did not come up within %s, twice", waited);
-	enter_ending(s);
-}
-
-static void stage_timed_out(struct supervisor *s, enum stage_id id)
-{
-	struct child *c = &s->children[id];
-	c->deadline_ms = 0;
-	if (id == STAGE_VM && !s->tally.guest_is_ready) {
-		boot_timed_out(s);
-		return;
-	}
-	char waited[UNITS_TEXT_MAX];
-	if (id == STAGE_VM)
-		tally_timed_out(&s->tally);
-	else
-		tally_settle(&s->tally, JOB_ERROR,
-			     id == STAGE_FETCH ? "the remote may hang, or the repository is large; try again" : NULL,
-			     "the %s stage did not end within %s", stage_name(id),
-			     units_format_duration(waited, supervisor_now_ms() - c->started_ms));
-	child_kill(c);
-	enter_ending(s);
-}
-
-/* QEMU stops its guest when the host's disk is full, and says so to nobody: that would end as a timeout, long after. */
-static void check_disk(struct supervisor *s, uint64_t now_ms)
-{
-	struct statvfs fs;
-	if (s->state != SUPERVISOR_VM || now_ms < s->next_disk_look_ms)
-		return;
-	s->next_disk_look_ms = now_ms + DISK_LOOK_MS;
-	if (fstatvfs(s->dir.fd, &fs) < 0)
-		return;
-	const uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (left >= DISK_LEFT_MIN)
-		return;
-	char text[UNITS_TEXT_MAX];
-	tally_settle(&s->tally, JOB_ERROR, "make room there, or give the node's home another disk",
-		     "the disk of this machine is full: %s are left where the job's folder is", units_format_size(text, left));
-	enter_ending(s);
-}
-
-static void check_deadlines(struct supervisor *s)
-{
-	const uint64_t now_ms = supervisor_now_ms();
-	check_disk(s, now_ms);
-	for (int id = 0; id < STAGE_IDS_LEN && s->state < SUPERVISOR_ENDING; id++) {
-		const struct child *c = &s->children[id];
-		if (c->pid > 0 && !c->is_killed && c->deadline_ms && now_ms >= c->deadline_ms)
-			stage_timed_out(s, (enum stage_id)id);
-	}
-	if (s->state != SUPERVISOR_ENDING)
-		return;
-	if (now_ms >= s->ending_deadline_ms)
-		child_kill(&s->children[STAGE_LOG]);
-	if (!anything_runs(s) || now_ms >= s->ending_deadline_ms + REAP_MS)
-		s->state = SUPERVISOR_DONE;
-}
-
-static int poll_timeout(const struct supervisor *s)
-{
-	uint64_t next_ms = UINT64_MAX;
-	for (int id = 0; id < STAGE_IDS_LEN; id++)
-		if (s->children[id].deadline_ms && s->children[id].deadline_ms < next_ms)
-			next_ms = s->children[id].deadline_ms;
-	if (s->state == SUPERVISOR_VM && s->next_disk_look_ms < next_ms)
-		next_ms = s->next_disk_look_ms;
-	if (s->state == SUPERVISOR_ENDING)
-		next_ms = supervisor_now_ms() < s->ending_deadline_ms ? s->ending_deadline_ms : s->ending_deadline_ms + REAP_MS;
-	const uint64_t now_ms = supervisor_now_ms();
-	if (next_ms <= now_ms)
-		return 0;
-	return next_ms - now_ms > 60000 ? 60000 : (int)(next_ms - now_ms) + 1;
-}
-
 /* the launcher */
 
 static void abandon(struct supervisor *s, const char *why)
 {
 	tally_settle(&s->tally, JOB_ABANDONED, NULL, "%s", why);
-	enter_ending(s);
+	supervisor_enter_ending(s);
 }
 
 /* Whole lines; the one that is known is "cancel". */
@@ -487,7 +377,7 @@ static void run_once(struct supervisor *s)
 	};
 	for (int id = 0; id < STAGE_IDS_LEN; id++)
 		fds[WATCH_STAGES + id] = (struct pollfd){s->children[id].msg_fd, POLLIN, 0};
-	if (poll(fds, ARRAY_LEN(fds), poll_timeout(s)) < 0)
+	if (poll(fds, ARRAY_LEN(fds), supervisor_poll_timeout(s)) < 0)
 		return; /* EINTR: the next round sees the same */
 	if (fds[WATCH_DIAGNOSTICS].revents)
 		keep_diagnostics(s);
@@ -502,7 +392,7 @@ static void run_once(struct supervisor *s)
 		abandon(s, "the runner's first process went away");
 	if (fds[WATCH_OUTPUT].revents)
 		events_flush(&s->events);
-	check_deadlines(s);
+	supervisor_check_deadlines(s);
 }
 
 /* beginning and end */
@@ -589,12 +479,12 @@ int supervisor_run(const struct jail_facts *facts, int alive_fd, void *ctx)
 	struct err err = {0};
 	if (open_all(&s, &err) < 0) {
 		tally_settle(&s.tally, JOB_ERROR, err.hint, "%s", err.what);
-		enter_ending(&s);
+		supervisor_enter_ending(&s);
 	} else {
 		enter_first(&s);
 		take_input(&s, job->rest, strlen(job->rest));
 	}
-	check_deadlines(&s);
+	supervisor_check_deadlines(&s);
 	while (s.state != SUPERVISOR_DONE)
 		run_once(&s);
 	return report(&s);

@@ -46,6 +46,15 @@ uint64_t supervisor_now_ms(void);
 /* Gives a stage its deadline from now, and says that it began. */
 void supervisor_stage_began(struct supervisor *s, enum stage_id id, enum deadline deadline);
 
+/* supervisor.c. The machine is started (again); the outcome is settled, what runs is ended. */
+void supervisor_enter_vm(struct supervisor *s);
+void supervisor_enter_ending(struct supervisor *s);
+bool supervisor_anything_runs(const struct supervisor *s);
+
+/* supervisor_deadlines.c. Acts on whatever is due; how long poll() may wait until the next is, in ms. */
+void supervisor_check_deadlines(struct supervisor *s);
+int supervisor_poll_timeout(const struct supervisor *s);
+
 /* supervisor_stages.c: what each state starts. False: nothing runs, the outcome is settled. */
 bool supervisor_start_fetch(struct supervisor *s);
 bool supervisor_start_pack(struct supervisor *s);
