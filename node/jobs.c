@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 
 #include "node/node.h"
+#include "node/runplan.h"
 #include "node/store/store.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
@@ -17,28 +18,14 @@
 
 /* ---- what the policy says */
 
-struct fetched {
-	struct record *r;
-};
-
-static bool keep_first(void *user, struct record *r)
-{
-	((struct fetched *)user)->r = record_ref(r);
-	return false;
-}
-
 int node_job_body(struct node *n, const struct id32 *job, struct job_body *ret, struct record **ret_record, struct err *err)
 {
-	struct fetched f = {0};
-	const struct store_filter filter = {.kind = RECORD_JOB, .id = job, .limit = 1};
-	int rc = store_each_now(n->store, &filter, keep_first, &f, err);
-	if (!rc && !f.r)
-		rc = err_set(err, ERR_NOT_FOUND, "no such job is stored here");
-	if (!rc)
-		rc = job_body_decode(f.r, ret, err);
+	const struct ix_job *known = index_job(node_index(n), job);
+	if (!known)
+		return err_set(err, ERR_NOT_FOUND, "no such job is stored here");
+	const int rc = index_job_body(known, ret, err);
 	if (!rc && ret_record)
-		*ret_record = record_ref(f.r);
-	record_unref(f.r);
+		*ret_record = record_ref(known->record);
 	return rc;
 }
 
@@ -65,8 +52,10 @@ static bool exceeds(uint64_t wanted, uint64_t cap, const char *what, char *why, 
 }
 
 /* What this machine cannot give, whatever the policy says. */
-static void find_obstacle(struct node *n, const struct job_body *body, char *why, size_t size)
+static void find_obstacle(struct node *n, const struct ix_job *job, const struct job_body *body, const struct policy_limits *grant, char *why,
+			  size_t size)
 {
+	struct job_source source;
 	struct utsname machine;
 	struct image image = {0};
 	struct err err;
@@ -77,6 +66,8 @@ static void find_obstacle(struct node *n, const struct job_body *body, char *why
 		return;
 	else if (body->image[0] && image_find(n->home.images, body->image, &image, &err))
 		snprintf(why, size, "the image %s is not here (talkoo image build %.*s)", body->image, (int)strcspn(body->image, "@"), body->image);
+	else if (runplan_url(&job->entry.project->body, grant, &source, &err))
+		snprintf(why, size, "%s", err.what);
 	image_release(&image);
 }
 
@@ -88,7 +79,7 @@ void node_opine(struct node *n, const struct ix_job *job, const struct job_body 
 	if (ret->decision.verdict != POLICY_ALLOW)
 		snprintf(ret->why_not, sizeof ret->why_not, "%s", ret->decision.reason);
 	else
-		find_obstacle(n, body, ret->why_not, sizeof ret->why_not);
+		find_obstacle(n, job, body, &ret->decision.limits, ret->why_not, sizeof ret->why_not);
 }
 
 static bool same_decision(const char *stored, json_t *fresh)
@@ -100,38 +91,83 @@ static bool same_decision(const char *stored, json_t *fresh)
 	return same;
 }
 
+static void put_decision(struct node *n, const char *key, const struct policy_decision *d, json_t *fresh /* takes */, struct store_batch *b)
+{
+	char *text = json_dumps(fresh, JSON_COMPACT);
+	json_decref(fresh);
+	if (!text)
+		return;
+	store_put_kv(b, "decision", key, text, strlen(text));
+	node_event(n, b, "policy",
+		   json_pack("{s:s,s:s,s:s,s:s}", "job", key, "verdict", d->verdict == POLICY_ALLOW ? "allow" : "deny", "rule", d->rule, "reason",
+			     d->reason));
+	free(text);
+}
+
+static json_t *decision_json(const struct node *n, const struct policy_facts *facts, const struct policy_decision *d)
+{
+	char at[UNITS_TEXT_MAX];
+	return json_pack("{s:o*,s:o*,s:s}", "facts", policy_facts_to_json(facts), "decision", policy_decision_to_json(d), "at",
+			 units_format_time(at, node_now(n)));
+}
+
+void node_decide(struct node *n, const struct ix_job *job, struct store_batch *b)
+{
+	char key[ID32_TEXT_MAX];
+	CLEANUP(cleanup_free) struct job_body *body = malloc(sizeof *body);
+	CLEANUP(cleanup_free) struct node_opinion *o = calloc(1, sizeof *o);
+	if (!body || !o || index_job_body(job, body, NULL))
+		return;
+	fill_facts(job, body, &o->facts);
+	rules_decide(n->rules, &o->facts, &o->decision);
+	put_decision(n, id32_format(key, &job->entry.id), &o->decision, decision_json(n, &o->facts, &o->decision), b);
+}
+
 /* Keeps the decision with its inputs, when it is not the one that is kept. */
 static void keep_decision(struct node *n, const struct id32 *job, const struct node_opinion *o)
 {
-	char key[ID32_TEXT_MAX], at[UNITS_TEXT_MAX];
+	char key[ID32_TEXT_MAX];
 	CLEANUP(buf_release) struct buf stored;
 	buf_init(&stored, 65536);
 	id32_format(key, job);
-	json_t *fresh = json_pack("{s:o*,s:o*,s:s}", "facts", policy_facts_to_json(&o->facts), "decision", policy_decision_to_json(&o->decision),
-				  "at", units_format_time(at, node_now(n)));
+	json_t *fresh = decision_json(n, &o->facts, &o->decision);
 	const bool is_new = store_get_kv_now(n->store, "decision", key, &stored, NULL) || !same_decision(buf_cstr(&stored), fresh);
-	char *text = is_new ? json_dumps(fresh, JSON_COMPACT) : NULL;
-	json_decref(fresh);
-	struct store_batch *b = text ? store_batch_new() : NULL;
-	if (b) {
-		store_put_kv(b, "decision", key, text, strlen(text));
-		node_event(n, b, "policy",
-			   json_pack("{s:s,s:s,s:s,s:s}", "job", key, "verdict", o->decision.verdict == POLICY_ALLOW ? "allow" : "deny", "rule",
-				     o->decision.rule, "reason", o->decision.reason));
-		if (node_commit(n, b, NULL, NULL, NULL))
-			log_warn("event=decision-not-stored job=%.12s", key);
+	struct store_batch *b = is_new ? store_batch_new() : NULL;
+	if (!b) {
+		json_decref(fresh);
+		return;
 	}
-	free(text);
+	put_decision(n, key, &o->decision, fresh, b);
+	if (node_commit(n, b, NULL, NULL, NULL))
+		log_warn("event=decision-not-stored job=%.12s", key);
 }
 
 /* ---- what the scheduler is told */
 
-static unsigned others_of(const struct node *n, const struct ix_job *job)
+/* Whose work this node waits for: a listed volunteer is not kept waiting by keys that are not, of which there are as many as one likes. */
+static bool is_our_equal(const struct node *n, const struct ix_job *job, const struct ix_entry *e)
 {
-	unsigned others = index_live_claims(job, &n->self, node_now(n));
+	if (node_id_eq(&e->author, &n->self))
+		return false;
+	return e->authority == IX_VOLUNTEER || e->authority == IX_MAINTAINER || index_listed(job, &n->self) == IX_NONE;
+}
+
+static void count_others(const struct node *n, const struct ix_job *job, struct sched_view *view)
+{
+	const uint64_t now = node_now(n);
+	view->others = 0;
+	view->lapse_ms = 0;
+	for (const struct ix_entry *c = job->claims; c; c = c->next_of_job) {
+		if (!is_our_equal(n, job, c) || !index_claim_is_live(job, c, now))
+			continue;
+		view->others++;
+		if (!view->lapse_ms || c->u.claim.lease_until_ms < view->lapse_ms)
+			view->lapse_ms = c->u.claim.lease_until_ms;
+	}
 	for (const struct ix_entry *r = job->results; r; r = r->next_of_job)
-		others += r->u.result.has_statement && !node_id_eq(&r->author, &n->self);
-	return others;
+		view->others += r->u.result.has_statement && is_our_equal(n, job, r);
+	view->is_cancelled = index_is_cancelled(job);
+	view->has_own_result = index_result_of(job, &n->self);
 }
 
 static bool is_closed(const struct node *n, const struct ix_job *job)
@@ -151,11 +187,9 @@ void node_review(struct node *n, const struct id32 *id)
 		.created_ms = job->entry.created_ms,
 		.claim_until_ms = job->claim_until_ms,
 		.is_own = rules_is_own(n->rules, &job->entry.author),
-		.is_cancelled = index_is_cancelled(job),
-		.has_own_result = index_result_of(job, &n->self),
 		.wanted = job->wanted,
-		.others = others_of(n, job),
 	};
+	count_others(n, job, &view);
 	CLEANUP(cleanup_free) struct job_body *body = malloc(sizeof *body);
 	CLEANUP(cleanup_free) struct node_opinion *opinion = malloc(sizeof *opinion);
 	if (body && opinion && !is_closed(n, job) && !node_job_body(n, id, body, NULL, NULL)) {
@@ -166,6 +200,43 @@ void node_review(struct node *n, const struct id32 *id)
 	if (!scheduler_offer(n->scheduler, &view))
 		log_warn("event=queue-full");
 	n->hooks.want_work(n->hooks.user);
+}
+
+void node_recount(struct node *n, const struct id32 *id)
+{
+	const struct ix_job *job = index_job(node_index(n), id);
+	struct sched_view view = {.job = *id};
+	if (!job) {
+		scheduler_forget(n->scheduler, id);
+		return;
+	}
+	const bool is_known = scheduler_known(n->scheduler, id, &view);
+	count_others(n, job, &view);
+	/* of others it is only to be known that they are not to go on */
+	if (is_known || view.is_cancelled)
+		(void)scheduler_offer(n->scheduler, &view);
+	n->hooks.want_work(n->hooks.user);
+}
+
+void node_say_double(struct node *n, const struct id32 *id)
+{
+	const struct ix_job *job = index_job(node_index(n), id);
+	struct run *run = node_run(n, id);
+	char text[ID32_TEXT_MAX];
+	if (!job || !run || !run->is_live || run->is_double)
+		return;
+	const unsigned others = index_live_claims(job, &n->self, node_now(n));
+	if (others < job->wanted)
+		return;
+	run->is_double = true;
+	log_info("event=double-work job=%.12s others=%u wanted=%u", id32_format(text, id), others, (unsigned)job->wanted);
+	struct store_batch *b = store_batch_new();
+	if (b) {
+		node_event(n, b, "double-work", json_pack("{s:s,s:i,s:i}", "job", text, "others", (int)others, "wanted", (int)job->wanted));
+		if (node_commit(n, b, NULL, NULL, NULL))
+			log_warn("event=double-work-not-recorded");
+	}
+	node_tell(n, "double-work", id, json_pack("{s:i,s:i}", "others", (int)others, "wanted", (int)job->wanted));
 }
 
 void node_review_project(struct node *n, const struct id32 *project)
@@ -342,6 +413,10 @@ void node_schedule(struct node *n)
 		n->disk_checked_ms = now;
 		node_check_holds(n);
 	}
+	struct id32 lapsed[64];
+	const size_t len = scheduler_lapsed(n->scheduler, now, lapsed, ARRAY_LEN(lapsed));
+	for (size_t i = 0; i < len; i++)
+		node_recount(n, &lapsed[i]);
 	struct sched_actions actions;
 	scheduler_step(n->scheduler, now, &actions);
 	for (size_t i = 0; i < actions.len; i++)

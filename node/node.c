@@ -6,13 +6,15 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 #include "proto/base/units.h"
 #include "proto/statement.h"
 
-#define RECHECK_MS UINT64_C(60000)
+#define RECHECK_MS UINT64_C(15000)
+#define PROBE_MS UINT64_C(5000)
 
 uint64_t node_now(const struct node *n)
 {
@@ -123,12 +125,15 @@ void node_close(struct node *n)
 	if (!n)
 		return;
 	n->listen = NULL;
+	n->is_stopping = true;
 	store_close(n->store);
+	intake_free(n->intake);
+	n->intake = NULL;
+	node_retry_results(n);
 	for (size_t i = 0; i < n->runs_len; i++) {
 		job_report_release(&n->runs[i].report);
 		free(n->runs[i].plan);
 	}
-	intake_free(n->intake);
 	scheduler_free(n->scheduler);
 	rules_free(n->rules);
 	state_release(&n->state);
@@ -192,7 +197,12 @@ void node_react(struct node *n, const struct intake_put *put)
 	case RECORD_RESULT: tell_result(n, put, o); break;
 	default: json_decref(o); return;
 	}
-	node_review(n, &put->job);
+	if (f->kind == RECORD_JOB)
+		node_review(n, &put->job);
+	else
+		node_recount(n, &put->job);
+	if (f->kind == RECORD_CLAIM)
+		node_say_double(n, &put->job);
 }
 
 /* ---- work */
@@ -217,17 +227,66 @@ static void resume_when_due(struct node *n)
 		log_warn("event=resume-not-recorded");
 }
 
+/* A person may edit policy.yml, and build or remove images, and says nothing of it to the node. */
+static bool files_changed(struct node *n)
+{
+	struct stat st;
+	const uint64_t at = stat(n->home.images, &st) ? 0 : (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+	const bool images = at != n->images_mtime_ns;
+	n->images_mtime_ns = at;
+	return rules_refresh(n->rules) || images;
+}
+
 static void recheck(struct node *n)
 {
 	const uint64_t now = node_now(n);
-	if (n->recheck_ms && now < n->recheck_ms)
-		return;
-	n->recheck_ms = 0;
-	if (!scheduler_queued(n->scheduler, now) && !scheduler_busy(n->scheduler) && !n->hold_why[0] && !rules_error(n->rules))
+	if (n->recheck_ms && now < n->recheck_ms && n->recheck_ms - now <= RECHECK_MS)
 		return;
 	n->recheck_ms = now + RECHECK_MS;
-	if (rules_refresh(n->rules))
+	if (files_changed(n))
 		node_review_all(n);
+}
+
+static void on_probed(struct node *n, void *user, int code, const struct err *err)
+{
+	(void)n;
+	(void)user;
+	if (!code)
+		log_info("event=store-works-again");
+	else
+		log_debug("event=store-still-fails why=\"%s\"", err ? err->what : "");
+}
+
+/* A store that failed is tried again, also when nobody wants anything of it: what holds the node back must end by itself. */
+static void probe_store(struct node *n)
+{
+	const uint64_t now = node_now(n);
+	if (!n->store_failed || n->is_stopping || (now < n->probe_ms && n->probe_ms - now <= PROBE_MS))
+		return;
+	n->probe_ms = now + PROBE_MS;
+	struct store_batch *b = store_batch_new();
+	if (!b)
+		return;
+	node_event(n, b, "store-probe", json_pack("{s:s}", "why", n->store_why));
+	if (node_commit(n, b, on_probed, &n->probe_ms, NULL))
+		log_debug("event=probe-refused");
+}
+
+/* After a batch that was refused: the index and the small state are ahead of the store. */
+static int reload(struct node *n, struct err *err)
+{
+	const uint64_t last_sequence = n->state.last_sequence; /* never used twice */
+	state_release(&n->state);
+	int rc = state_load(&n->state, n->store, err);
+	if (n->state.last_sequence < last_sequence)
+		n->state.last_sequence = last_sequence;
+	if (!rc)
+		rc = node_load(n, err);
+	if (rc)
+		return rc;
+	scheduler_set_mode(n->scheduler, n->is_stopping ? SCHED_DRAINING : n->state.donation.mode);
+	node_review_all(n);
+	return 0;
 }
 
 void node_work(struct node *n)
@@ -236,11 +295,12 @@ void node_work(struct node *n)
 		;
 	if (n->must_reload && !n->pending) {
 		struct err err;
-		if (node_load(n, &err))
+		if (reload(n, &err))
 			log_error("event=reload-failed why=\"%s\"", err.what);
-		else
-			node_review_all(n);
 	}
+	probe_store(n);
+	if (n->unpublished_len && (!n->store_failed || n->is_stopping) && !n->must_reload)
+		node_retry_results(n);
 	if (node_now(n) >= intake_next_ms(n->intake))
 		tick_intake(n);
 	resume_when_due(n);
@@ -258,9 +318,9 @@ uint64_t node_next_ms(const struct node *n)
 	uint64_t next = sooner(intake_next_ms(n->intake), scheduler_next_ms(n->scheduler, node_now(n)));
 	if (n->state.donation.mode == SCHED_PAUSED && n->state.donation.until_ms)
 		next = sooner(next, n->state.donation.until_ms);
-	if (n->recheck_ms)
+	if (node_index(n)->entries.len > node_index(n)->projects.len) /* there are jobs that another file might concern */
 		next = sooner(next, n->recheck_ms);
-	return next;
+	return n->store_failed && !n->is_stopping ? sooner(next, n->probe_ms) : next;
 }
 
 void node_shutdown(struct node *n)

@@ -69,7 +69,10 @@ struct run {
 	uint64_t log_bytes, cpu_ms, memory_bytes;
 	struct job_report report;    /* owned */
 	bool has_report;
+	bool is_double;              /* said that others are at it too */
 };
+
+struct ending; /* runs.c */
 
 struct node {
 	struct home home;
@@ -95,6 +98,10 @@ struct node {
 	char store_why[256];
 	bool must_reload;
 	unsigned pending; /* batches and tasks under way */
+	uint64_t probe_ms;         /* while the store fails: when it is tried again */
+	uint64_t images_mtime_ns;  /* of the image store when the views were made */
+	struct ending *unpublished[SCHED_SLOTS_MAX]; /* owned: results that wait for a store that works */
+	size_t unpublished_len;
 	node_listen_fn listen;
 	void *listen_user;
 };
@@ -157,6 +164,12 @@ struct node_opinion {
 	char why_not[512];
 };
 void node_opine(struct node *n, const struct ix_job *job, const struct job_body *body, struct node_opinion *ret);
+/* The decision about a new job, into the batch that stores it. */
+void node_decide(struct node *n, const struct ix_job *job, struct store_batch *b);
+/* Of a job that was reviewed before: who is at it, and whether it was cancelled; cheap, for every claim and result. */
+void node_recount(struct node *n, const struct id32 *job);
+/* Says once that others are at a job that runs here too. */
+void node_say_double(struct node *n, const struct id32 *job);
 /* Tells the scheduler what is known of a job now; b (may be NULL): the decision is stored when it is new. */
 void node_review(struct node *n, const struct id32 *job);
 void node_review_project(struct node *n, const struct id32 *project);
@@ -176,6 +189,8 @@ void node_run_start(struct node *n, const struct id32 *job);
 void node_run_event(struct node *n, const struct id32 *job, const char *line, size_t len);
 /* The runner is gone. how: "" or a sentence ("killed by signal 9"). */
 void node_run_ended(struct node *n, const struct id32 *job, const char *how);
+/* Publishes the results that a failing store has kept back; gives them up when the node stops. */
+void node_retry_results(struct node *n);
 /* At start: runs that have no result end as abandoned; leftovers are swept. */
 int node_recover(struct node *n, struct err *err) MUST_CHECK;
 

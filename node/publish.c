@@ -73,10 +73,10 @@ static void on_durable(void *user, int code, const struct err *err)
 	struct node *n = s->n;
 	n->pending--;
 	if (code) {
-		fail_store(n, err);
-		/* the index is ahead of the store now */
-		if (s->fx.puts_len || s->fx.deletes_len)
+		/* the index, or the small state, is ahead of the store now; a probe says nothing new */
+		if (s->user != &n->probe_ms)
 			n->must_reload = true;
+		fail_store(n, err);
 	} else {
 		n->store_failed = false;
 		for (size_t i = 0; i < s->fx.puts_len; i++)
@@ -116,6 +116,9 @@ static int submit(struct node *n, struct intake_effects *fx, struct store_batch 
 		const struct intake_put *put = &s->fx.puts[i];
 		store_put_record(b, put->record, &put->project, put->commit[0] ? put->commit : NULL, put->has_job ? &put->job : NULL);
 		event_of(n, b, put);
+		const struct ix_job *job = record_get(put->record)->kind == RECORD_JOB ? index_job(node_index(n), &put->job) : NULL;
+		if (job) /* whoever is told of the job can ask why it is taken or not */
+			node_decide(n, job, b);
 	}
 	n->pending++;
 	const int rc = store_submit(n->store, b, on_durable, s, err);

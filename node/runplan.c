@@ -28,8 +28,7 @@ static void fill_limits(const struct node *n, const struct job_body *body, const
 	l->source_bytes = n->config.limits.source_bytes;
 }
 
-/* Of the project's URLs the first that this rule lets us read; the runner checks the addresses themselves. */
-static int choose_url(const struct project_body *project, const struct policy_limits *grant, struct job_source *s, struct err *err)
+int runplan_url(const struct project_body *project, const struct policy_limits *grant, struct job_source *s, struct err *err)
 {
 	s->allow_loopback = grant->source_loopback;
 	s->allow_private = grant->source_private;
@@ -93,5 +92,5 @@ int runplan_make(struct node *n, const struct ix_job *job, const struct job_body
 	ret->timeout_factor_emulated = EMULATION_FACTOR;
 	ret->timeout_cap_ms = n->config.limits.emulated_timeout_ms;
 	fill_limits(n, body, &d->limits, &ret->limits);
-	return choose_url(&job->entry.project->body, &d->limits, &ret->source, err);
+	return runplan_url(&job->entry.project->body, &d->limits, &ret->source, err);
 }

@@ -57,7 +57,8 @@ static int prepare_dir(const char *dir, struct err *err)
 	return rc;
 }
 
-static int start(struct node *n, struct run *run, struct err *err)
+/* *ret_is_withdrawn: the policy, or this machine, says no now. That is nobody's business but the donor's. */
+static int start(struct node *n, struct run *run, bool *ret_is_withdrawn, struct err *err)
 {
 	const struct ix_job *job = index_job(node_index(n), &run->job);
 	CLEANUP(cleanup_free) struct job_body *body = malloc(sizeof *body);
@@ -71,6 +72,7 @@ static int start(struct node *n, struct run *run, struct err *err)
 	if (rc)
 		return rc;
 	node_opine(n, job, body, opinion);
+	*ret_is_withdrawn = opinion->why_not[0];
 	if (opinion->why_not[0])
 		return err_set(err, ERR_REFUSED, "%s", opinion->why_not);
 	rc = runplan_make(n, job, body, opinion, run->plan, err);
@@ -88,14 +90,19 @@ void node_run_start(struct node *n, const struct id32 *job)
 	char id[ID32_TEXT_MAX];
 	struct err err = {0};
 	struct run *run = new_run(n, job);
-	const int rc = run ? start(n, run, &err) : err_set(&err, ERR_NOMEM, "out of memory");
+	bool is_withdrawn = false;
+	const int rc = run ? start(n, run, &is_withdrawn, &err) : err_set(&err, ERR_NOMEM, "out of memory");
 	log_info("event=run-start job=%.12s ok=%d", id32_format(id, job), !rc);
 	if (!rc) {
 		run->is_live = true;
+		node_say_double(n, job);
 		return;
 	}
 	log_warn("event=run-not-started job=%.12s why=\"%s\"", id, err.what);
-	if (run) {
+	if (is_withdrawn) {
+		scheduler_stop(n->scheduler, job, SCHED_STOP_WITHDRAWN);
+		node_review(n, job);
+	} else if (run) {
 		run->has_report = true;
 		run->report.outcome = rc == ERR_REFUSED ? JOB_REFUSED : JOB_ERROR;
 		snprintf(run->report.reason, sizeof run->report.reason, "%s", err.what);
@@ -230,14 +237,41 @@ static void clear(struct node *n, struct ending *e)
 		on_cleared(n, e);
 }
 
+/* No result will come: the job is not one that was left behind. */
+static void forget_run(struct node *n, const struct id32 *job)
+{
+	struct store_batch *b = store_batch_new();
+	if (!b)
+		return;
+	state_run_remove(job, b);
+	if (node_commit(n, b, NULL, NULL, NULL))
+		log_warn("event=run-not-forgotten");
+}
+
+/* It came to nothing: what is left is cleared away. */
+static void end_without_result(struct node *n, struct ending *e, bool is_spent)
+{
+	scheduler_published(n->scheduler, &e->job, false, node_now(n));
+	if (is_spent)
+		scheduler_spend(n->scheduler, &e->job);
+	clear(n, e);
+}
+
 static void on_result_durable(struct node *n, void *user, int code, const struct err *err)
 {
 	struct ending *e = user;
 	char id[ID32_TEXT_MAX];
-	if (code)
+	if (code) {
 		log_error("event=result-not-stored job=%.12s why=\"%s\"", id32_format(id, &e->job), err ? err->what : "");
-	scheduler_published(n->scheduler, &e->job, !code, node_now(n));
-	node_review(n, &e->job);
+		/* the job is done: it is not to be done again because a disk was full for a while */
+		if (!n->is_stopping && n->unpublished_len < SCHED_SLOTS_MAX)
+			n->unpublished[n->unpublished_len++] = e;
+		else
+			end_without_result(n, e, false);
+		return;
+	}
+	scheduler_published(n->scheduler, &e->job, true, node_now(n));
+	node_recount(n, &e->job);
 	clear(n, e);
 }
 
@@ -258,6 +292,34 @@ static int publish_result(struct node *n, struct ending *e, struct err *err)
 	return node_publish(n, &own, b, on_result_durable, e, NULL, err);
 }
 
+static void publish_or_end(struct node *n, struct ending *e)
+{
+	struct err err = {0};
+	char id[ID32_TEXT_MAX];
+	const int rc = publish_result(n, e, &err);
+	if (!rc)
+		return;
+	log_error("event=result-not-published job=%.12s why=\"%s\"", id32_format(id, &e->job), err.what);
+	forget_run(n, &e->job);
+	end_without_result(n, e, true); /* the rules refuse it: they would again */
+}
+
+void node_retry_results(struct node *n)
+{
+	struct ending *list[SCHED_SLOTS_MAX];
+	const size_t len = n->unpublished_len;
+	memcpy(list, n->unpublished, sizeof list);
+	n->unpublished_len = 0;
+	for (size_t i = 0; i < len; i++) {
+		if (!n->is_stopping)
+			publish_or_end(n, list[i]);
+		else if (n->scheduler && n->intake)
+			end_without_result(n, list[i], false);
+		else
+			free_ending(list[i]);
+	}
+}
+
 /* In another thread. */
 static void keep_files(void *user)
 {
@@ -268,8 +330,6 @@ static void keep_files(void *user)
 static void on_kept(struct node *n, void *user)
 {
 	struct ending *e = user;
-	struct err err = {0};
-	char id[ID32_TEXT_MAX];
 	n->pending--;
 	if (e->rc) {
 		/* a result must not name files that are not on the disk */
@@ -282,12 +342,7 @@ static void on_kept(struct node *n, void *user)
 		e->outcome = JOB_ERROR;
 		log_error("event=blobs-not-kept why=\"%s\"", e->err.what);
 	}
-	const int rc = publish_result(n, e, &err);
-	if (!rc)
-		return;
-	log_error("event=result-not-published job=%.12s why=\"%s\"", id32_format(id, &e->job), err.what);
-	scheduler_published(n->scheduler, &e->job, false, node_now(n));
-	clear(n, e);
+	publish_or_end(n, e);
 }
 
 /* Attestation -> the result record's body. */
@@ -393,8 +448,9 @@ void node_run_ended(struct node *n, const struct id32 *job, const char *how)
 	}
 	if (is_published && !rc)
 		return;
-	if (rc)
+	if (rc) {
 		log_error("event=no-result job=%.12s why=\"%s\"", id, err.what);
-	scheduler_published(n->scheduler, job, false, node_now(n));
-	clear(n, e);
+		forget_run(n, job);
+	}
+	end_without_result(n, e, false);
 }

@@ -27,7 +27,10 @@ struct scheduler {
 	size_t jobs_len, jobs_cap;
 	struct id32 given_up[SCHED_SLOTS_MAX];
 	size_t given_up_len;
+	uint64_t swept_ms;
 };
+
+#define SWEEP_MS UINT64_C(60000)
 
 const char *sched_stop_text(enum sched_stop why)
 {
@@ -88,6 +91,34 @@ static void want_stop(struct slot *slot, enum sched_stop why)
 		return;
 	slot->why = why;
 	slot->stop_wanted = slot->state == SCHED_RUNNING;
+}
+
+bool scheduler_known(const struct scheduler *s, const struct id32 *job, struct sched_view *ret)
+{
+	for (size_t i = 0; i < s->jobs_len; i++)
+		if (id32_eq(&s->jobs[i].view.job, job)) {
+			*ret = s->jobs[i].view;
+			return true;
+		}
+	return false;
+}
+
+size_t scheduler_lapsed(struct scheduler *s, uint64_t now_ms, struct id32 *ret, size_t max)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->jobs_len && n < max; i++)
+		if (s->jobs[i].view.lapse_ms && s->jobs[i].view.lapse_ms <= now_ms) {
+			s->jobs[i].view.lapse_ms = 0;
+			ret[n++] = s->jobs[i].view.job;
+		}
+	return n;
+}
+
+void scheduler_spend(struct scheduler *s, const struct id32 *job)
+{
+	struct job *j = job_of(s, job);
+	if (j)
+		j->retry_ms = UINT64_MAX;
 }
 
 bool scheduler_offer(struct scheduler *s, const struct sched_view *view)
@@ -209,7 +240,7 @@ bool scheduler_ended(struct scheduler *s, const struct id32 *job, enum sched_sto
 	if (!slot || slot->state == SCHED_PUBLISHING || slot->state == SCHED_CLAIMING)
 		return false;
 	*ret_why = slot->why;
-	if (slot->why == SCHED_STOP_PAUSED) {
+	if (slot->why == SCHED_STOP_PAUSED || slot->why == SCHED_STOP_WITHDRAWN) {
 		give_up(s, slot);
 		return false;
 	}
@@ -261,7 +292,8 @@ static void act(struct sched_actions *ret, enum sched_action_type type, const st
 static bool renewal_is_due(const struct slot *slot, uint64_t now_ms)
 {
 	const uint64_t age = now_ms - slot->renewed_ms;
-	return now_ms >= slot->renewed_ms && (age >= SCHED_RENEW_MS || (slot->has_progress && age >= SCHED_PROGRESS_MS));
+	/* a clock that was set back: nobody knows how old the lease is */
+	return now_ms < slot->renewed_ms || age >= SCHED_RENEW_MS || (slot->has_progress && age >= SCHED_PROGRESS_MS);
 }
 
 /* At most one action a slot. */
@@ -296,9 +328,21 @@ static void step_slot(struct scheduler *s, struct slot *slot, uint64_t now_ms, s
 	}
 }
 
+/* What may not be claimed any more is not kept: the list has a ceiling. */
+static void sweep(struct scheduler *s, uint64_t now_ms)
+{
+	if (now_ms >= s->swept_ms && now_ms - s->swept_ms < SWEEP_MS && s->jobs_len < SCHED_JOBS_MAX)
+		return;
+	s->swept_ms = now_ms;
+	for (size_t i = s->jobs_len; i-- > 0;)
+		if (s->jobs[i].view.claim_until_ms <= now_ms && !slot_of(s, &s->jobs[i].view.job))
+			remove_job(s, &s->jobs[i]);
+}
+
 void scheduler_step(struct scheduler *s, uint64_t now_ms, struct sched_actions *ret)
 {
 	ret->len = 0;
+	sweep(s, now_ms);
 	for (size_t i = 0; i < s->given_up_len; i++)
 		act(ret, SCHED_GIVE_UP, &s->given_up[i], SCHED_STOP_PAUSED);
 	s->given_up_len = 0;
@@ -324,9 +368,13 @@ uint64_t scheduler_next_ms(const struct scheduler *s, uint64_t now_ms)
 		const uint64_t at = slot_next_ms(&s->slots[i]);
 		next = at < next ? at : next;
 	}
-	for (size_t i = 0; i < s->jobs_len && s->mode == SCHED_WORKING && !s->is_held; i++)
-		if (s->jobs[i].retry_ms > now_ms && s->jobs[i].retry_ms < next)
-			next = s->jobs[i].retry_ms;
+	for (size_t i = 0; i < s->jobs_len && s->mode == SCHED_WORKING && !s->is_held; i++) {
+		const struct job *j = &s->jobs[i];
+		if (j->retry_ms > now_ms && j->retry_ms < next)
+			next = j->retry_ms;
+		if (j->view.lapse_ms && j->view.lapse_ms < next && j->view.others >= j->view.wanted)
+			next = j->view.lapse_ms;
+	}
 	return next;
 }
 

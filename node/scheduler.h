@@ -41,6 +41,7 @@ struct sched_view {
 	bool has_own_result;
 	unsigned wanted;
 	unsigned others;    /* live claims and results with a statement, of others */
+	uint64_t lapse_ms;  /* when the first of those leases lapses; 0: there is none */
 };
 
 enum sched_mode { SCHED_WORKING = 1, SCHED_PAUSED, SCHED_DRAINING };
@@ -53,7 +54,8 @@ enum sched_slot_state { SCHED_FREE = 0, SCHED_CLAIMING, SCHED_RUNNING, SCHED_STO
 	X(SCHED_STOP_DENIED, 2, "the donor does not allow it any more")                                                \
 	X(SCHED_STOP_PAUSED, 3, "the donor paused")                                                                    \
 	X(SCHED_STOP_SHUTDOWN, 4, "the donor's node stopped")                                                          \
-	X(SCHED_STOP_GONE, 5, "the job is no longer known")
+	X(SCHED_STOP_GONE, 5, "the job is no longer known")                                                            \
+	X(SCHED_STOP_WITHDRAWN, 6, "the donor allows it no longer; it was not begun")
 
 enum sched_stop {
 #define X(name, value, text) name = value,
@@ -83,6 +85,12 @@ struct scheduler;
 struct scheduler *scheduler_new(unsigned slots);
 void scheduler_free(struct scheduler *s);
 
+/* What was offered last; false: it is not considered. */
+bool scheduler_known(const struct scheduler *s, const struct id32 *job, struct sched_view *ret);
+/* Jobs whose view is out of date, since a lease lapsed: to be offered anew. At most max; each is told once. */
+size_t scheduler_lapsed(struct scheduler *s, uint64_t now_ms, struct id32 *ret, size_t max);
+/* This job is not claimed again, whatever is offered: a run of it came to nothing that could be published. */
+void scheduler_spend(struct scheduler *s, const struct id32 *job);
 /* A new job or a change of what is known about one. False: the ceiling was reached, the job is not considered. */
 bool scheduler_offer(struct scheduler *s, const struct sched_view *view);
 /* It expired or was removed: a running one is stopped. */
@@ -99,7 +107,7 @@ void scheduler_claimed(struct scheduler *s, const struct id32 *job, bool is_ok, 
 /* The job got further: worth a renewal when the last is a while ago. */
 void scheduler_progress(struct scheduler *s, const struct id32 *job);
 /* The runner is gone. ret_why: the stop that was asked for, or 0. True: a result is to be published, then scheduler_published(). False:
- * it was paused away; the slot is free, SCHED_GIVE_UP comes with the next step. */
+ * it was paused away or withdrawn; the slot is free, SCHED_GIVE_UP comes with the next step. */
 bool scheduler_ended(struct scheduler *s, const struct id32 *job, enum sched_stop *ret_why);
 void scheduler_published(struct scheduler *s, const struct id32 *job, bool is_ok, uint64_t now_ms);
 

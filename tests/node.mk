@@ -30,4 +30,9 @@ test_intake_order_SOURCES = tests/unit/test_intake_order.c tests/unit/samples.c 
 test_intake_order_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
 test_intake_order_LDADD = libtalkoo-core.la
 
+UNIT_TESTS += test_peers
+test_peers_SOURCES = tests/unit/test_peers.c tests/unit/samples.c tests/unit/samples.h tests/unit/tap.c tests/unit/tap.h
+test_peers_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
+test_peers_LDADD = libtalkoo-core.la
+
 E2E_TESTS += tests/e2e/test_node_trouble.sh
