@@ -1,4 +1,4 @@
-/* The hello message's body: [version_min, version_max, features, kinds, time_ms, topics, listen_port]. PROTOCOL "Hello" */
+/* The hello message's body: [version_min, version_max, features, kinds, time_ms, topics, listen_port]. PROTOCOL 11.5 */
 #include "p2p/session.h"
 
 #include "proto/base/cleanup.h"

@@ -89,7 +89,7 @@ static uint64_t get_u64(const uint8_t *in)
 	return value;
 }
 
-/* PROTOCOL "Proof of the node id": tag, network, role, X25519 key, not-after. Returns the length. */
+/* PROTOCOL 11.2: tag, network, role, X25519 key, not-after. Returns the length. */
 static size_t proof_input(uint8_t out[160], const char *network, enum noise_role role, const uint8_t static_public[32], uint64_t not_after)
 {
 	static const char tag[] = "talkoo-session-v1"; /* with its 0 byte */

@@ -5,7 +5,7 @@
  * randomness and owns the socket. Bytes are decrypted where they arrived and encrypted where they leave from: a message is
  * copied once on its way out, and not at all on its way in when the socket is read into session_input_room().
  * Must not know: records, topics' meaning, gossip, libuv.
- * Source: PROTOCOL "Transport".
+ * Source: PROTOCOL 11.
  *
  * States (session_state()):
  *   SESSION_HANDSHAKE  only handshake messages pass; nothing of ours but the handshake has left; ends within SESSION_HANDSHAKE_MS

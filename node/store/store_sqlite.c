@@ -433,6 +433,8 @@ static int open_databases(struct sqlite_store *s, uint64_t max_bytes, struct err
 	if (!code)
 		code = writer_init(&s->writer, db, max_bytes, err);
 	if (code) {
+		/* what is damaged or not ours stays as it is, for whoever mends it: closing must not write the WAL into it */
+		sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		sqlite3_close(db);
 		return code;
 	}

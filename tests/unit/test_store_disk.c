@@ -392,6 +392,41 @@ static void test_lone_wal(void)
 	store_close(s);
 }
 
+static void see_file(const char *path, uint8_t hash[16])
+{
+	CLEANUP(buf_release) struct buf b;
+	buf_init(&b, 8u << 20);
+	if (io_read_file(path, &b, NULL))
+		buf_reset(&b);
+	crypto_generichash(hash, 16, b.data ? b.data : (const uint8_t *)"", b.len, NULL, 0);
+}
+
+/* A damaged database with a WAL beside it: refused, and both are left as they are. */
+static void test_damage_with_wal(void)
+{
+	const char *path = temp_path("hurt.db"), *wal = temp_path("hurt.db-wal");
+	static char zeros[8192];
+	uint8_t before[2][16], after[2][16];
+	struct store *s = must_open(path);
+	for (unsigned n = 100; n < 150; n++)
+		OK(submit_ok(s, numbered(n, 2000)), "batch %u", n);
+	store_close(s);
+	fflush(stdout);
+	const pid_t pid = fork();
+	if (pid == 0)
+		leave_a_wal(path);
+	waitpid(pid, NULL, 0);
+	const int fd = open(path, O_RDWR | O_CLOEXEC);
+	OK(fd >= 0 && pwrite(fd, zeros, sizeof zeros, 65536) == sizeof zeros, "pages overwritten");
+	close(fd);
+	see_file(path, before[0]);
+	see_file(wal, before[1]);
+	refused(path, ERR_INVALID, "damaged");
+	see_file(path, after[0]);
+	see_file(wal, after[1]);
+	OK(!memcmp(before, after, sizeof before), "neither the file nor its WAL is changed");
+}
+
 static void test_damage(void)
 {
 	const char *path = temp_path("damaged.db");
@@ -480,6 +515,7 @@ int main(void)
 	test_refused();
 	test_lone_wal();
 	test_damage();
+	test_damage_with_wal();
 	test_migrations();
 	test_full();
 	test_kill();
