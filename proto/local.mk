@@ -8,6 +8,7 @@ libtalkoo_base_la_SOURCES = \
 	proto/base/hex.c proto/base/hex.h \
 	proto/base/io.c proto/base/io.h \
 	proto/base/log.c proto/base/log.h \
+	proto/base/netaddr.c proto/base/netaddr.h \
 	proto/base/sanitise.c proto/base/sanitise.h \
 	proto/base/schema.c proto/base/schema.h \
 	proto/base/suggest.c proto/base/suggest.h \

@@ -27,17 +27,6 @@ const char *remote_scheme_name(enum remote_scheme s)
 	return "unknown";
 }
 
-const char *remote_class_name(enum remote_class c)
-{
-	switch (c) {
-#define X(name, value, text)                                                                                           \
-	case name: return text;
-		REMOTE_CLASSES(X)
-#undef X
-	}
-	return "unknown";
-}
-
 static bool is_alnum(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -211,104 +200,6 @@ int remote_parse(const char *text, struct remote_url *ret, struct err *err)
 	return 0;
 }
 
-/* The special-purpose registries of RFC 6890, first match counts; what is in none of them is public. */
-static const struct {
-	uint32_t net;
-	uint8_t bits;
-	enum remote_class class;
-} special4[] = {
-	{0x00000000, 8, REMOTE_SPECIAL},     /* this network */
-	{0x0a000000, 8, REMOTE_PRIVATE},     /* 10/8 */
-	{0x64400000, 10, REMOTE_PRIVATE},    /* 100.64/10, shared */
-	{0x7f000000, 8, REMOTE_LOOPBACK},
-	{0xa9fe0000, 16, REMOTE_LINK_LOCAL},
-	{0xac100000, 12, REMOTE_PRIVATE},    /* 172.16/12 */
-	{0xc0000000, 24, REMOTE_SPECIAL},    /* 192.0.0/24, protocol assignments */
-	{0xc0000200, 24, REMOTE_SPECIAL},    /* documentation */
-	{0xc0586300, 24, REMOTE_SPECIAL},    /* 6to4 relay */
-	{0xc0a80000, 16, REMOTE_PRIVATE},    /* 192.168/16 */
-	{0xc6120000, 15, REMOTE_SPECIAL},    /* benchmarks */
-	{0xc6336400, 24, REMOTE_SPECIAL},    /* documentation */
-	{0xcb007100, 24, REMOTE_SPECIAL},    /* documentation */
-	{0xe0000000, 4, REMOTE_MULTICAST},
-	{0xf0000000, 4, REMOTE_SPECIAL},     /* reserved, broadcast */
-};
-
-static enum remote_class classify4(uint32_t address)
-{
-	for (size_t i = 0; i < ARRAY_LEN(special4); i++)
-		if ((address ^ special4[i].net) >> (32 - special4[i].bits) == 0)
-			return special4[i].class;
-	return REMOTE_PUBLIC;
-}
-
-static const struct {
-	uint8_t net[16];
-	uint8_t bits;
-	enum remote_class class;
-} special6[] = {
-	{{0xfc}, 7, REMOTE_PRIVATE},                    /* unique local */
-	{{0xfe, 0x80}, 10, REMOTE_LINK_LOCAL},
-	{{0xff}, 8, REMOTE_MULTICAST},
-	{{0x20, 0x01, 0x00}, 23, REMOTE_SPECIAL},       /* protocol assignments: Teredo, ORCHID, benchmarks */
-	{{0x20, 0x01, 0x0d, 0xb8}, 32, REMOTE_SPECIAL}, /* documentation */
-	{{0x3f, 0xff, 0x00}, 20, REMOTE_SPECIAL},       /* documentation */
-};
-
-/* Prefixes that carry an IPv4 address, and where in them it stands. */
-static const struct {
-	uint8_t net[16];
-	uint8_t bits, at;
-} carriers[] = {
-	{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 12}, /* mapped */
-	{{0}, 96, 12},                                        /* compatible; :: and ::1 are seen before */
-	{{0x20, 0x02}, 16, 2},                                /* 6to4 */
-	{{0x00, 0x64, 0xff, 0x9b}, 96, 12},                   /* NAT64 */
-};
-
-static bool has_prefix(const uint8_t address[16], const uint8_t net[16], unsigned bits)
-{
-	const unsigned whole = bits / 8, rest = bits % 8;
-	if (memcmp(address, net, whole) != 0)
-		return false;
-	return rest == 0 || ((address[whole] ^ net[whole]) >> (8 - rest)) == 0;
-}
-
-static enum remote_class classify6(const uint8_t a[16])
-{
-	static const uint8_t loopback[16] = {[15] = 1}, unspecified[16] = {0};
-	if (!memcmp(a, loopback, 16))
-		return REMOTE_LOOPBACK;
-	if (!memcmp(a, unspecified, 16))
-		return REMOTE_SPECIAL;
-	for (size_t i = 0; i < ARRAY_LEN(carriers); i++) {
-		if (!has_prefix(a, carriers[i].net, carriers[i].bits))
-			continue;
-		const uint8_t *v4 = a + carriers[i].at;
-		return classify4((uint32_t)v4[0] << 24 | (uint32_t)v4[1] << 16 | (uint32_t)v4[2] << 8 | v4[3]);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(special6); i++)
-		if (has_prefix(a, special6[i].net, special6[i].bits))
-			return special6[i].class;
-	/* Only 2000::/3 is handed out as global unicast. */
-	return a[0] >> 5 == 1 ? REMOTE_PUBLIC : REMOTE_SPECIAL;
-}
-
-enum remote_class remote_classify(const struct sockaddr *address)
-{
-	if (address->sa_family == AF_INET) {
-		struct sockaddr_in in;
-		memcpy(&in, address, sizeof in);
-		return classify4(ntohl(in.sin_addr.s_addr));
-	}
-	if (address->sa_family == AF_INET6) {
-		struct sockaddr_in6 in6;
-		memcpy(&in6, address, sizeof in6);
-		return classify6(in6.sin6_addr.s6_addr);
-	}
-	return REMOTE_SPECIAL;
-}
-
 int remote_check_scheme(enum remote_scheme scheme, const struct remote_rules *rules, struct err *err)
 {
 	if (scheme == REMOTE_FILE && !rules->allow_file) {
@@ -324,9 +215,9 @@ int remote_check_scheme(enum remote_scheme scheme, const struct remote_rules *ru
 	return 0;
 }
 
-static int refuse_class(enum remote_class class, const char *rule, struct err *err)
+static int refuse_class(enum netaddr_class class, const char *rule, struct err *err)
 {
-	err_set(err, ERR_REFUSED, "the source is at a %s address", remote_class_name(class));
+	err_set(err, ERR_REFUSED, "the source is at a %s address", netaddr_class_name(class));
 	if (rule)
 		err_hint(err, "the donor can allow it for this project: sources: [%s]", rule);
 	else
@@ -337,21 +228,21 @@ static int refuse_class(enum remote_class class, const char *rule, struct err *e
 int remote_check_address(enum remote_scheme scheme, const struct sockaddr *address, const struct remote_rules *rules,
 			 struct err *err)
 {
-	const enum remote_class class = remote_classify(address);
+	const enum netaddr_class class = netaddr_classify(address);
 	switch (class) {
-	case REMOTE_PUBLIC:
+	case NETADDR_PUBLIC:
 		if (scheme != REMOTE_HTTP)
 			return 0;
 		err_set(err, ERR_REFUSED, "http to a public address is not allowed as a source");
 		err_hint(err, "use https");
 		return ERR_REFUSED;
-	case REMOTE_LOOPBACK:
+	case NETADDR_LOOPBACK:
 		return rules->allow_loopback ? 0 : refuse_class(class, "loopback", err);
-	case REMOTE_PRIVATE:
+	case NETADDR_PRIVATE:
 		return rules->allow_private ? 0 : refuse_class(class, "private", err);
-	case REMOTE_LINK_LOCAL:
-	case REMOTE_MULTICAST:
-	case REMOTE_SPECIAL:
+	case NETADDR_LINK_LOCAL:
+	case NETADDR_MULTICAST:
+	case NETADDR_SPECIAL:
 		break;
 	}
 	return refuse_class(class, NULL, err);

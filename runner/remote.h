@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "proto/base/err.h"
+#include "proto/base/netaddr.h"
 
 #define REMOTE_URL_MAX 1024 /* bytes with the 0 */
 #define REMOTE_HOST_MAX 254
@@ -43,31 +44,11 @@ struct remote_rules {
 	bool allow_loopback, allow_private, allow_file;
 };
 
-/* What an address is. Only the first three can ever be allowed. */
-#define REMOTE_CLASSES(X)                                                                                              \
-	X(REMOTE_PUBLIC, 1, "public")                                                                                  \
-	X(REMOTE_LOOPBACK, 2, "loopback")                                                                              \
-	X(REMOTE_PRIVATE, 3, "private")   /* RFC 1918, shared (RFC 6598), unique local (RFC 4193) */                   \
-	X(REMOTE_LINK_LOCAL, 4, "link-local") /* cloud metadata services live there */                                 \
-	X(REMOTE_MULTICAST, 5, "multicast")                                                                            \
-	X(REMOTE_SPECIAL, 6, "special")   /* unspecified, broadcast, documentation, reserved, tunnels */
-
-enum remote_class {
-#define X(name, value, text) name = value,
-	REMOTE_CLASSES(X)
-#undef X
-};
-
 /* Reads a source URL strictly: printable ASCII without space, backslash, user, query or fragment; a DNS name, a plain
  * dotted IPv4 address or a bracketed IPv6 address; a port that is the scheme's own or at least 1024; a path without ".."
  * components and, %XX read, without control characters. ERR_INVALID for a bad form, ERR_REFUSED for a scheme that is never used; the sentence names the URL. */
 int remote_parse(const char *text, struct remote_url *ret, struct err *err) MUST_CHECK;
 
-/* What kind of address this is, judged by its last meaning: an IPv4 address inside IPv6 (mapped, compatible, 6to4,
- * NAT64) counts as that IPv4 address. What is neither IPv4 nor IPv6 is special. */
-enum remote_class remote_classify(const struct sockaddr *address);
-/* "public", "loopback", …; static storage. */
-const char *remote_class_name(enum remote_class c);
 /* The scheme's name; static storage. */
 const char *remote_scheme_name(enum remote_scheme s);
 

@@ -93,14 +93,14 @@ static void test_bad_urls(void)
 	INTEQ(remote_parse(host, &parsed, NULL), ERR_INVALID);
 }
 
-static enum remote_class class_of(const char *text)
+static enum netaddr_class class_of(const char *text)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET};
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
 	if (inet_pton(AF_INET, text, &in.sin_addr) == 1)
-		return remote_classify((const struct sockaddr *)&in);
+		return netaddr_classify((const struct sockaddr *)&in);
 	if (inet_pton(AF_INET6, text, &in6.sin6_addr) == 1)
-		return remote_classify((const struct sockaddr *)&in6);
+		return netaddr_classify((const struct sockaddr *)&in6);
 	return 0;
 }
 
@@ -108,39 +108,39 @@ static void test_classes(void)
 {
 	static const struct {
 		const char *address;
-		enum remote_class class;
+		enum netaddr_class class;
 	} known[] = {
-		{"1.1.1.1", REMOTE_PUBLIC}, {"9.255.255.255", REMOTE_PUBLIC}, {"11.0.0.0", REMOTE_PUBLIC},
-		{"100.63.255.255", REMOTE_PUBLIC}, {"100.128.0.0", REMOTE_PUBLIC}, {"172.15.255.255", REMOTE_PUBLIC},
-		{"172.32.0.0", REMOTE_PUBLIC}, {"192.167.255.255", REMOTE_PUBLIC}, {"192.169.0.0", REMOTE_PUBLIC},
-		{"223.255.255.255", REMOTE_PUBLIC}, {"128.0.0.1", REMOTE_PUBLIC}, {"169.253.0.1", REMOTE_PUBLIC},
-		{"10.0.0.0", REMOTE_PRIVATE}, {"10.255.255.255", REMOTE_PRIVATE}, {"172.16.0.1", REMOTE_PRIVATE},
-		{"172.31.255.255", REMOTE_PRIVATE}, {"192.168.0.0", REMOTE_PRIVATE}, {"192.168.255.255", REMOTE_PRIVATE},
-		{"100.64.0.0", REMOTE_PRIVATE}, {"100.127.255.255", REMOTE_PRIVATE},
-		{"127.0.0.1", REMOTE_LOOPBACK}, {"127.255.255.254", REMOTE_LOOPBACK},
-		{"169.254.169.254", REMOTE_LINK_LOCAL}, {"169.254.0.0", REMOTE_LINK_LOCAL},
-		{"0.0.0.0", REMOTE_SPECIAL}, {"0.1.2.3", REMOTE_SPECIAL}, {"192.0.0.8", REMOTE_SPECIAL},
-		{"192.0.2.1", REMOTE_SPECIAL}, {"198.18.0.1", REMOTE_SPECIAL}, {"198.19.255.255", REMOTE_SPECIAL},
-		{"198.51.100.7", REMOTE_SPECIAL}, {"203.0.113.9", REMOTE_SPECIAL}, {"240.0.0.1", REMOTE_SPECIAL},
-		{"255.255.255.255", REMOTE_SPECIAL}, {"192.88.99.1", REMOTE_SPECIAL},
-		{"224.0.0.1", REMOTE_MULTICAST}, {"239.255.255.255", REMOTE_MULTICAST},
-		{"2606:4700::1", REMOTE_PUBLIC}, {"2a00::1", REMOTE_PUBLIC}, {"2001:4860::8888", REMOTE_PUBLIC},
-		{"::1", REMOTE_LOOPBACK}, {"::", REMOTE_SPECIAL}, {"fc00::1", REMOTE_PRIVATE}, {"fdff::1", REMOTE_PRIVATE},
-		{"fe80::1", REMOTE_LINK_LOCAL}, {"febf::1", REMOTE_LINK_LOCAL}, {"fec0::1", REMOTE_SPECIAL},
-		{"ff02::1", REMOTE_MULTICAST}, {"2001:db8::1", REMOTE_SPECIAL}, {"2001::1", REMOTE_SPECIAL},
-		{"2001:1ff::1", REMOTE_SPECIAL}, {"3fff:fff::1", REMOTE_SPECIAL}, {"3fff:1000::1", REMOTE_PUBLIC},
-		{"100::1", REMOTE_SPECIAL}, {"4000::1", REMOTE_SPECIAL}, {"64:ff9b:1::1", REMOTE_SPECIAL},
-		{"::ffff:127.0.0.1", REMOTE_LOOPBACK}, {"::ffff:10.0.0.1", REMOTE_PRIVATE}, {"::ffff:1.1.1.1", REMOTE_PUBLIC},
-		{"::ffff:169.254.169.254", REMOTE_LINK_LOCAL}, {"::ffff:224.0.0.1", REMOTE_MULTICAST},
-		{"::127.0.0.1", REMOTE_LOOPBACK}, {"::192.168.1.1", REMOTE_PRIVATE}, {"::2", REMOTE_SPECIAL},
-		{"2002:7f00:1::", REMOTE_LOOPBACK}, {"2002:c0a8:101::1", REMOTE_PRIVATE}, {"2002:101:101::1", REMOTE_PUBLIC},
-		{"64:ff9b::10.1.2.3", REMOTE_PRIVATE}, {"64:ff9b::8.8.8.8", REMOTE_PUBLIC},
+		{"1.1.1.1", NETADDR_PUBLIC}, {"9.255.255.255", NETADDR_PUBLIC}, {"11.0.0.0", NETADDR_PUBLIC},
+		{"100.63.255.255", NETADDR_PUBLIC}, {"100.128.0.0", NETADDR_PUBLIC}, {"172.15.255.255", NETADDR_PUBLIC},
+		{"172.32.0.0", NETADDR_PUBLIC}, {"192.167.255.255", NETADDR_PUBLIC}, {"192.169.0.0", NETADDR_PUBLIC},
+		{"223.255.255.255", NETADDR_PUBLIC}, {"128.0.0.1", NETADDR_PUBLIC}, {"169.253.0.1", NETADDR_PUBLIC},
+		{"10.0.0.0", NETADDR_PRIVATE}, {"10.255.255.255", NETADDR_PRIVATE}, {"172.16.0.1", NETADDR_PRIVATE},
+		{"172.31.255.255", NETADDR_PRIVATE}, {"192.168.0.0", NETADDR_PRIVATE}, {"192.168.255.255", NETADDR_PRIVATE},
+		{"100.64.0.0", NETADDR_PRIVATE}, {"100.127.255.255", NETADDR_PRIVATE},
+		{"127.0.0.1", NETADDR_LOOPBACK}, {"127.255.255.254", NETADDR_LOOPBACK},
+		{"169.254.169.254", NETADDR_LINK_LOCAL}, {"169.254.0.0", NETADDR_LINK_LOCAL},
+		{"0.0.0.0", NETADDR_SPECIAL}, {"0.1.2.3", NETADDR_SPECIAL}, {"192.0.0.8", NETADDR_SPECIAL},
+		{"192.0.2.1", NETADDR_SPECIAL}, {"198.18.0.1", NETADDR_SPECIAL}, {"198.19.255.255", NETADDR_SPECIAL},
+		{"198.51.100.7", NETADDR_SPECIAL}, {"203.0.113.9", NETADDR_SPECIAL}, {"240.0.0.1", NETADDR_SPECIAL},
+		{"255.255.255.255", NETADDR_SPECIAL}, {"192.88.99.1", NETADDR_SPECIAL},
+		{"224.0.0.1", NETADDR_MULTICAST}, {"239.255.255.255", NETADDR_MULTICAST},
+		{"2606:4700::1", NETADDR_PUBLIC}, {"2a00::1", NETADDR_PUBLIC}, {"2001:4860::8888", NETADDR_PUBLIC},
+		{"::1", NETADDR_LOOPBACK}, {"::", NETADDR_SPECIAL}, {"fc00::1", NETADDR_PRIVATE}, {"fdff::1", NETADDR_PRIVATE},
+		{"fe80::1", NETADDR_LINK_LOCAL}, {"febf::1", NETADDR_LINK_LOCAL}, {"fec0::1", NETADDR_SPECIAL},
+		{"ff02::1", NETADDR_MULTICAST}, {"2001:db8::1", NETADDR_SPECIAL}, {"2001::1", NETADDR_SPECIAL},
+		{"2001:1ff::1", NETADDR_SPECIAL}, {"3fff:fff::1", NETADDR_SPECIAL}, {"3fff:1000::1", NETADDR_PUBLIC},
+		{"100::1", NETADDR_SPECIAL}, {"4000::1", NETADDR_SPECIAL}, {"64:ff9b:1::1", NETADDR_SPECIAL},
+		{"::ffff:127.0.0.1", NETADDR_LOOPBACK}, {"::ffff:10.0.0.1", NETADDR_PRIVATE}, {"::ffff:1.1.1.1", NETADDR_PUBLIC},
+		{"::ffff:169.254.169.254", NETADDR_LINK_LOCAL}, {"::ffff:224.0.0.1", NETADDR_MULTICAST},
+		{"::127.0.0.1", NETADDR_LOOPBACK}, {"::192.168.1.1", NETADDR_PRIVATE}, {"::2", NETADDR_SPECIAL},
+		{"2002:7f00:1::", NETADDR_LOOPBACK}, {"2002:c0a8:101::1", NETADDR_PRIVATE}, {"2002:101:101::1", NETADDR_PUBLIC},
+		{"64:ff9b::10.1.2.3", NETADDR_PRIVATE}, {"64:ff9b::8.8.8.8", NETADDR_PUBLIC},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		OK(class_of(known[i].address) == known[i].class, "%s is %s, want %s", known[i].address,
-		   remote_class_name(class_of(known[i].address)), remote_class_name(known[i].class));
+		   netaddr_class_name(class_of(known[i].address)), netaddr_class_name(known[i].class));
 	const struct sockaddr other = {.sa_family = AF_UNIX};
-	INTEQ(remote_classify(&other), REMOTE_SPECIAL);
+	INTEQ(netaddr_classify(&other), NETADDR_SPECIAL);
 }
 
 static int check(enum remote_scheme scheme, const char *text, bool loopback, bool private, struct err *err)
