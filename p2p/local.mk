@@ -1,7 +1,8 @@
 noinst_LTLIBRARIES += libtalkoo-p2p.la
 
 libtalkoo_p2p_la_SOURCES = \
-	p2p/dialer.h \
+	p2p/addrbook.c p2p/addrbook.h \
+	p2p/dialer.c p2p/dialer.h p2p/dialer_impl.h p2p/dialer_plan.c \
 	p2p/exchange.c p2p/exchange.h p2p/exchange_impl.h \
 	p2p/exchange_fetch.c p2p/exchange_serve.c \
 	p2p/exchange_wire.c p2p/exchange_wire.h \
@@ -32,3 +33,7 @@ UNIT_TESTS += test_exchange
 test_exchange_SOURCES = tests/unit/test_exchange.c tests/unit/tap.c tests/unit/tap.h
 test_exchange_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
 test_exchange_LDADD = libtalkoo-p2p.la
+UNIT_TESTS += test_dialer
+test_dialer_SOURCES = tests/unit/test_dialer.c tests/unit/samples.c tests/unit/samples.h tests/unit/tap.c tests/unit/tap.h
+test_dialer_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
+test_dialer_LDADD = libtalkoo-p2p.la

@@ -22,7 +22,7 @@ static bool open_engines(struct network *n, const struct network_options *o)
 	network_draw(n, seed, sizeof seed);
 	n->gossip = gossip_new(seed);
 	network_draw(n, seed, sizeof seed);
-	n->dialer = dialer_new(&n->self, seed);
+	n->dialer = dialer_new(&n->self, seed, n->is_private);
 	n->exchange = exchange_new(&n->self);
 	n->livelog = livelog_new(&lo);
 	n->topics = calloc(GOSSIP_TOPICS_MAX, sizeof *n->topics);
@@ -103,7 +103,8 @@ static bool take_dialer(struct network *n, struct network_action *ret)
 			c->is_outbound = true;
 			c->addr = a.addr;
 			snprintf(c->from, sizeof c->from, strchr(a.addr.host, ':') ? "[%s]:%u" : "%s:%u", a.addr.host, a.addr.port);
-			*ret = (struct network_action){.type = NETWORK_DIAL, .connection = c->number, .addr = a.addr};
+			*ret = (struct network_action){.type = NETWORK_DIAL, .connection = c->number, .addr = a.addr,
+						       .may_be_private = a.may_be_private};
 			return true;
 		}
 	}
@@ -306,7 +307,7 @@ bool network_pin(struct network *n, const struct node_addr *addr, bool is_seed, 
 	n->now_ms = now_ms;
 	if (is_seed && n->seeds_len < NETWORK_SEEDS_MAX)
 		n->seeds[n->seeds_len++] = addr->id;
-	return dialer_add(n->dialer, addr, DIALER_PINNED, now_ms);
+	return dialer_pin(n->dialer, addr, now_ms);
 }
 
 void network_load(struct network *n, const struct id32 *topic, uint32_t kind, const struct recset_item *item)

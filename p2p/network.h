@@ -42,7 +42,7 @@ struct network_options {
 
 enum network_action_type {
 	/* for the transport */
-	NETWORK_DIAL = 1, /* connection, addr */
+	NETWORK_DIAL = 1, /* connection, addr, may_be_private (else only public addresses that the name leads to) */
 	NETWORK_OUTPUT,   /* connection: network_output() has bytes */
 	NETWORK_HANG_UP,  /* connection: close it when its output is written */
 	/* for the node */
@@ -62,7 +62,7 @@ struct network_action {
 	size_t len;
 	const uint8_t *signature;
 	struct id32 id;
-	bool was_asked, is_open;
+	bool was_asked, is_open, may_be_private;
 	struct exchange_action exchange;
 	struct livelog_action livelog;
 };

@@ -144,7 +144,7 @@ static bool on_peers_get(struct network *n, struct conn *c, const uint8_t *bytes
 }
 
 /* Every node record in the answer is verified; those that are not what was asked for are left out. */
-static void learn_each(struct network *n, const struct id32 *topic, struct mp_cursor *list)
+static void learn_each(struct network *n, const struct conn *c, const struct id32 *topic, struct mp_cursor *list)
 {
 	for (unsigned i = 0; mp_more(list) && i < DIALER_REFERRALS_MAX && !list->failed; i++) {
 		struct mp_cursor pair;
@@ -158,7 +158,7 @@ static void learn_each(struct network *n, const struct id32 *topic, struct mp_cu
 		if (pair.failed)
 			mp_cursor_join(list, &pair);
 		else if (!record_open(bytes, len, signature, n->name, &r, NULL, NULL) && record_get(r)->kind == RECORD_NODE)
-			dialer_learn(n->dialer, r, topic, n->is_private, n->now_ms, n->unix_ms);
+			dialer_learn(n->dialer, c->number, r, topic, n->now_ms, n->unix_ms);
 	}
 }
 
@@ -175,7 +175,7 @@ static bool on_peers(struct network *n, struct conn *c, const uint8_t *bytes, si
 	mp_get_array(&cur, "records", DIALER_REFERRALS_MAX, &list);
 	if (cur.failed)
 		return false;
-	learn_each(n, &topic, &list);
+	learn_each(n, c, &topic, &list);
 	return !list.failed;
 }
 
@@ -241,7 +241,8 @@ static void on_open(struct network *n, struct conn *c)
 	}
 	exchange_peer_open(n->exchange, c->number, id, h->topics, h->topics_len, n->now_ms);
 	livelog_peer_open(n->livelog, c->number, id);
-	dialer_opened(n->dialer, c->number, id, h->topics, h->topics_len, c->is_outbound, n->now_ms, n->unix_ms);
+	const struct dialer_peer p = {c->number, id, c->from, h->topics, h->topics_len, c->is_outbound};
+	dialer_opened(n->dialer, &p, n->now_ms, n->unix_ms);
 	network_conn_ask_peers(n, c, &own);
 }
 
