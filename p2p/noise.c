@@ -14,6 +14,7 @@ static void hash_two(uint8_t out[NOISE_HASH_LEN], const void *a, size_t a_len, c
 	crypto_generichash_update(&state, a, a_len);
 	crypto_generichash_update(&state, b, b_len);
 	crypto_generichash_final(&state, out, NOISE_HASH_LEN);
+	sodium_memzero(&state, sizeof state); /* in hmac() it has taken in a key */
 }
 
 /* HMAC (RFC 2104), not BLAKE2b's own keyed mode: Noise section 4.3 asks for it */

@@ -49,7 +49,7 @@ uint8_t *wirebuf_room(struct wirebuf *w, size_t len)
 		w->at = w->end = 0;
 	if (w->bytes && w->cap - w->end >= len)
 		return w->bytes + w->end;
-	if (w->cap < waiting + len)
+	if (!w->bytes || w->cap < waiting + len)
 		return grow(w, waiting + len);
 	/* moving down pays when it frees at least as much as it moves; else so much memory is taken that the next time it does */
 	if (w->at < waiting)

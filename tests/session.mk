@@ -14,3 +14,7 @@ fuzz_session_SOURCES = tests/fuzz/fuzz_session.c $(FUZZ_REPLAY)
 fuzz_session_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
 fuzz_session_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS)
 fuzz_session_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+
+UNIT_TESTS += test_wirebuf
+test_wirebuf_SOURCES = tests/unit/test_wirebuf.c tests/unit/tap.c tests/unit/tap.h
+test_wirebuf_LDADD = libtalkoo-p2p.la
