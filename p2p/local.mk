@@ -10,7 +10,8 @@ libtalkoo_p2p_la_SOURCES = \
 	p2p/gossip_ask.c p2p/gossip_peers.c p2p/gossip_send.c \
 	p2p/gossip_wire.c p2p/gossip_wire.h \
 	p2p/hello.c \
-	p2p/livelog.h \
+	p2p/livelog.c p2p/livelog.h p2p/livelog_impl.h p2p/livelog_stream.c \
+	p2p/livelog_wire.c p2p/livelog_wire.h \
 	p2p/network.c p2p/network.h p2p/network_conns.c p2p/network_impl.h \
 	p2p/noise.c p2p/noise.h \
 	p2p/recset.c p2p/recset.h \
@@ -37,3 +38,8 @@ UNIT_TESTS += test_dialer
 test_dialer_SOURCES = tests/unit/test_dialer.c tests/unit/samples.c tests/unit/samples.h tests/unit/tap.c tests/unit/tap.h
 test_dialer_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
 test_dialer_LDADD = libtalkoo-p2p.la
+
+UNIT_TESTS += test_livelog
+test_livelog_SOURCES = tests/unit/test_livelog.c tests/unit/tap.c tests/unit/tap.h
+test_livelog_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
+test_livelog_LDADD = libtalkoo-p2p.la
