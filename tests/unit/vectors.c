@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/livelog_wire.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/hex.h"
 #include "proto/dsse.h"
@@ -96,6 +97,30 @@ static json_t *make_ids(void)
 
 /* ---- blob digests ---- */
 
+/* The audit path of one leaf of the blob's first len bytes. */
+static json_t *path_json(const uint8_t *blob, size_t len, size_t index)
+{
+	const size_t count = merkle_leaf_count(len);
+	struct merkle_hash *nodes = must(calloc(merkle_tree_len(count), sizeof *nodes)), path[MERKLE_PATH_MAX];
+	merkle_leaves(blob, len, nodes);
+	merkle_build(nodes, count);
+	json_t *list = must(json_array());
+	const size_t path_len = merkle_path(nodes, count, index, path);
+	for (size_t i = 0; i < path_len; i++)
+		add(list, hex_json(path[i].b, sizeof path[i].b));
+	free(nodes);
+	return json_pack("{s:I, s:I, s:o}", "size", (json_int_t)len, "leaf", (json_int_t)index, "path", list);
+}
+
+static json_t *paths_json(const uint8_t *blob)
+{
+	static const struct { size_t len, index; } cases[] = {{1, 0}, {16385, 0}, {16385, 1}, {49152, 2}, {81920, 3}, {81920, 4}, {180224, 0}, {180224, 9}, {180224, 10}};
+	json_t *list = must(json_array());
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		add(list, path_json(blob, cases[i].len, cases[i].index));
+	return list;
+}
+
 static json_t *make_merkle(void)
 {
 	static const size_t lens[] = {0, 1, 16383, 16384, 16385, 32768, 32769, 49152, 81920, 114693, 131072, 180224};
@@ -108,8 +133,9 @@ static json_t *make_merkle(void)
 		digest_bytes(blob, lens[i], &d);
 		add(list, json_pack("{s:I, s:o, s:o}", "size", (json_int_t)lens[i], "sha256", hex_json(d.sha256, 32), "root", hex_json(d.root, 32)));
 	}
+	json_t *paths = paths_json(blob);
 	free(blob);
-	return json_pack("{s:s, s:o}", "blob", "byte i is (7 i + 13 floor(i / 16384)) mod 256", "digests", list);
+	return json_pack("{s:s, s:o, s:o}", "blob", "byte i is (7 i + 13 floor(i / 16384)) mod 256", "digests", list, "paths", paths);
 }
 
 /* ---- msgpack ---- */
@@ -323,8 +349,35 @@ static json_t *make_urls(void)
 	return json_pack("{s:o}", "urls", list);
 }
 
+/* ---- live log ---- */
+
+static json_t *log_chunk_json(uint64_t offset, const char *text, bool is_end)
+{
+	struct sample_key k;
+	struct id32 job;
+	CLEANUP(buf_release) struct buf input;
+	CLEANUP(buf_release) struct buf message;
+	sample_key_init(&k, 4);
+	memset(job.b, 0x2b, sizeof job.b);
+	buf_init(&input, 1 << 16);
+	buf_init(&message, 1 << 16);
+	struct livelog_chunk chunk = {.stream = 6, .offset = offset, .is_end = is_end, .bytes = (const uint8_t *)text, .len = strlen(text)};
+	livelog_signed_bytes(SAMPLE_NETWORK, &job, &chunk, &input);
+	ed25519_sign(input.data, input.len, k.secret, chunk.signature);
+	livelog_chunk_encode(&chunk, &message);
+	return json_pack("{s:s, s:o, s:o, s:I, s:b, s:s, s:o, s:o}", "network", SAMPLE_NETWORK, "job", hex_json(job.b, 32), "volunteer", hex_json(k.id.b, 32),
+			 "offset", (json_int_t)offset, "end", (int)is_end, "text", text, "signature", hex_json(chunk.signature, 64), "message",
+			 hex_json(message.data, message.len));
+}
+
+static json_t *make_livelog(void)
+{
+	return json_pack("{s:[o, o, o]}", "chunks", log_chunk_json(0, "first line\n", false), log_chunk_json(70000, "\xc3\xa4\n", true),
+			 log_chunk_json(1099511627776, "", true));
+}
+
 const struct vector_file vector_files[] = {
-	{"ids.json", make_ids}, {"merkle.json", make_merkle}, {"msgpack.json", make_msgpack}, {"records.json", make_records},
+	{"ids.json", make_ids}, {"livelog.json", make_livelog}, {"merkle.json", make_merkle}, {"msgpack.json", make_msgpack}, {"records.json", make_records},
 	{"statements.json", make_statements}, {"urls.json", make_urls},
 };
 const unsigned vector_files_len = ARRAY_LEN(vector_files);

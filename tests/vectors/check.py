@@ -213,7 +213,30 @@ def blob_digest(blob):
     return {"size": len(blob), "sha256": hashlib.sha256(blob).hexdigest(), "root": (tree(leaves) if leaves else b2(b"")).hex()}
 
 
+def path_root(leaf, index, count, path):
+    """What the path leads to, as RFC 9162 2.1.3.2 walks it; None: it is too long or too short."""
+    place, last, root = index, count - 1, b2(b"\0" + leaf)
+    for one in path:
+        if last == 0:
+            return None
+        if place & 1 or place == last:
+            root = b2(b"\1" + one + root)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            root = b2(b"\1" + root + one)
+        place, last = place >> 1, last >> 1
+    return root if last == 0 else None
+
+
 def check_merkle(vectors):
+    for one in vectors["paths"]:
+        blob = bytes((7 * i + 13 * (i // 16384)) & 255 for i in range(one["size"]))
+        leaves = [blob[i:i + 16384] for i in range(0, len(blob), 16384)]
+        path = [bytes.fromhex(h) for h in one["path"]]
+        what = "path of leaf %d of %d bytes" % (one["leaf"], one["size"])
+        ok(path_root(leaves[one["leaf"]], one["leaf"], len(leaves), path) == tree(leaves), what)
+        ok(path_root(leaves[one["leaf"]], one["leaf"], len(leaves), path + path[:1] + [b"\0" * 32]) is None, what + " made longer")
     for one in vectors["digests"]:
         blob = bytes((7 * i + 13 * (i // 16384)) & 255 for i in range(one["size"]))
         ok(blob_digest(blob) == one, "digest of %d bytes" % one["size"])
@@ -300,6 +323,18 @@ def check_records(vectors):
         ok(refusal(one) == one["why"], "refused for %s: %s" % (one["why"], one["what"]))
 
 
+# PROTOCOL 13
+def check_livelog(vectors):
+    for number, one in enumerate(vectors["chunks"]):
+        text, signature = one["text"].encode(), bytes.fromhex(one["signature"])
+        signed = (b"talkoo-log-v1\0" + bytes([len(one["network"])]) + one["network"].encode() + bytes.fromhex(one["job"]) +
+                  one["offset"].to_bytes(8, "big") + bytes([one["end"]]) + text)
+        what = "log chunk %d" % number
+        ok(openssl_verify(bytes.fromhex(one["volunteer"]), signed, signature), what + ": signature")
+        ok(not openssl_verify(bytes.fromhex(one["volunteer"]), signed[:-1] + b"!", signature), what + ": of these bytes only")
+        ok(encode([6, one["offset"], one["end"], text, signature]).hex() == one["message"], what + ": message")
+
+
 # PROTOCOL 6
 def pae(payload_type, payload):
     return b"DSSEv1 %d %s %d %s" % (len(payload_type), payload_type.encode(), len(payload), payload)
@@ -360,7 +395,7 @@ def check_urls(vectors):
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "..", "..", "proto", "vectors")
-    for name, check in (("ids", check_ids), ("merkle", check_merkle), ("msgpack", check_msgpack), ("records", check_records),
+    for name, check in (("ids", check_ids), ("livelog", check_livelog), ("merkle", check_merkle), ("msgpack", check_msgpack), ("records", check_records),
                         ("statements", check_statements), ("urls", check_urls)):
         with open(os.path.join(folder, name + ".json"), encoding="utf-8") as f:
             check(json.load(f))
