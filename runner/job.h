@@ -153,7 +153,7 @@ struct job_report {
 	size_t steps_len;
 	struct job_artifact *artifacts; /* owned */
 	size_t artifacts_len;
-	bool artifacts_partial;      /* a step failed, they are what there was */
+	bool artifacts_partial;      /* a step failed, or some were left out for a cap: the log says which */
 };
 
 /* Frees what it owns and empties it; NULL and an all-zero report are fine. */

@@ -138,6 +138,11 @@ static bool accel_ok(struct stage_msg *m)
 	return m->u.accel.accel == JOB_ACCEL_KVM || m->u.accel.accel == JOB_ACCEL_TCG;
 }
 
+static bool done_ok(struct stage_msg *m)
+{
+	return m->u.done.is_partial <= 1;
+}
+
 static bool plain_ok(struct stage_msg *m)
 {
 	(void)m;
@@ -165,7 +170,7 @@ static const struct msg_rule {
 	[STAGE_MSG_LOG_SIZE] = {FROM(STAGE_LOG), plain_ok},
 	[STAGE_MSG_LOG_DONE] = {FROM(STAGE_LOG), source_ok},
 	[STAGE_MSG_GUEST_STAT] = {FROM(STAGE_LOG), plain_ok},
-	[STAGE_MSG_GUEST_DONE] = {FROM(STAGE_LOG), plain_ok},
+	[STAGE_MSG_GUEST_DONE] = {FROM(STAGE_LOG), done_ok},
 	[STAGE_MSG_GUEST_ERROR] = {FROM(STAGE_LOG), failed_ok},
 	[STAGE_MSG_GUEST_LIMIT] = {FROM(STAGE_LOG), limit_ok},
 	[STAGE_MSG_ARTIFACT] = {FROM(STAGE_COLLECT), artifact_ok},

@@ -48,7 +48,7 @@ enum stage_msg_type {
 	STAGE_MSG_LOG_SIZE,    /* log: .size_bytes of the log file now */
 	STAGE_MSG_LOG_DONE,    /* log: .digest of the log file, .digest.truncated */
 	STAGE_MSG_GUEST_STAT,  /* log: .stat */
-	STAGE_MSG_GUEST_DONE,  /* log: the guest says all steps ended and artifacts are written; .size_bytes of the tar */
+	STAGE_MSG_GUEST_DONE,  /* log: the guest says all steps ended and artifacts are written; .done */
 	STAGE_MSG_GUEST_ERROR, /* log: .failed: init could not do its part (no disk, scratch full before the first step) */
 	STAGE_MSG_GUEST_LIMIT, /* log: .step.index, .step.exit_code holds an enum guest_limit (frames.h) */
 	STAGE_MSG_NOTE,        /* .text */
@@ -74,6 +74,7 @@ struct stage_msg {
 		struct job_artifact artifact;
 		struct { uint64_t cpu_ms, memory_bytes, scratch_bytes; } stat;
 		struct { uint32_t accel; char why[256], hint[256]; } accel;
+		struct { uint64_t tar_bytes; uint32_t is_partial; } done; /* partial: something was left out */
 		uint64_t size_bytes;
 	} u;
 };

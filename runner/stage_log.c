@@ -207,7 +207,8 @@ static int on_frame(struct log *l, const struct frame *f)
 	case FRAME_STAT:
 		return on_stat(l, f);
 	case FRAME_DONE:
-		msg.u.size_bytes = f->tar_bytes;
+		msg.u.done.tar_bytes = f->tar_bytes;
+		msg.u.done.is_partial = f->is_partial;
 		acknowledge(l);
 		return tell(l, &msg, STAGE_MSG_GUEST_DONE);
 	case FRAME_ERROR:

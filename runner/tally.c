@@ -146,13 +146,14 @@ static bool on_guest_done(struct tally *t, const struct stage_msg *m)
 {
 	if (!t->guest_is_ready || t->step_is_running)
 		return false;
-	if (m->u.size_bytes > tally_tar_bytes_max(&t->report.limits)) {
+	if (m->u.done.tar_bytes > tally_tar_bytes_max(&t->report.limits)) {
 		tally_settle(t, JOB_ERROR, "the guest's account of its artifacts is not to be believed; see the log",
 			     "the guest says its artifacts take more than their disk");
 		return true;
 	}
 	t->guest_is_done = true;
-	t->tar_bytes = m->u.size_bytes;
+	t->report.artifacts_partial = m->u.done.is_partial != 0;
+	t->tar_bytes = m->u.done.tar_bytes;
 	return true;
 }
 

@@ -289,7 +289,7 @@ static int finish(struct run *r, struct err *err)
 		code = writeout_run(r->plan.dir, &r->report, out, err);
 		if (!code && !o->json)
 			out_note(o, OUT_PLAIN, "%zu artifact%s in %s%s\n", r->report.artifacts_len, r->report.artifacts_len == 1 ? "" : "s",
-				 out, r->report.artifacts_partial ? " (partial: a step failed)" : "");
+				 out, r->report.artifacts_partial ? " (partial: the log says what is missing)" : "");
 	}
 	if (!code && cli_has(r->c, "keep"))
 		code = workplace_run_keep(&r->folder, err);

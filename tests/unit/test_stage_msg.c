@@ -68,7 +68,8 @@ static const struct {
 	{"auto is no answer", STAGE_ACCEL, false, {.type = STAGE_MSG_ACCEL, .u.accel.accel = JOB_ACCEL_AUTO}},
 	{"QEMU says it is kvm", STAGE_VM, false, {.type = STAGE_MSG_ACCEL, .u.accel.accel = JOB_ACCEL_KVM}},
 	{"QEMU says it is done", STAGE_VM, false, {.type = STAGE_MSG_GUEST_DONE}},
-	{"done", STAGE_LOG, true, {.type = STAGE_MSG_GUEST_DONE}},
+	{"done", STAGE_LOG, true, {.type = STAGE_MSG_GUEST_DONE, .u.done = {1024, 1}}},
+	{"done, in a third way", STAGE_LOG, false, {.type = STAGE_MSG_GUEST_DONE, .u.done = {1024, 2}}},
 	{"a note from anybody", STAGE_VM, true, {.type = STAGE_MSG_NOTE, .u.text = "so"}},
 };
 
