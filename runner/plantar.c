@@ -56,6 +56,15 @@ static int put_globs(const struct plantar *p, struct srctar *t, struct err *err)
 	return put_file(t, "globs", &globs, err);
 }
 
+static int put_script(struct srctar *t, const char *path, const struct plan_step *step, struct err *err)
+{
+	CLEANUP(buf_release) struct buf script;
+	buf_init(&script, FILE_MAX);
+	buf_str(&script, step->prelude ? step->prelude : "");
+	buf_str(&script, step->run);
+	return put_file(t, path, &script, err);
+}
+
 static int put_steps(const struct plantar *p, struct srctar *t, struct err *err)
 {
 	int e = 0;
@@ -67,7 +76,7 @@ static int put_steps(const struct plantar *p, struct srctar *t, struct err *err)
 		e = put_text(t, path, name, err);
 		snprintf(path, sizeof path, "steps/%03zu.run", i);
 		if (!e)
-			e = put_text(t, path, step->run, err);
+			e = put_script(t, path, step, err);
 	}
 	return e;
 }

@@ -276,7 +276,7 @@ static bool choose_image(struct tally *t)
 		snprintf(t->image_asked, sizeof t->image_asked, "%s", asked);
 	if (t->image_asked[0])
 		return true;
-	tally_settle(t, JOB_REFUSED, "write 'image: mini' into the plan", "neither the plan nor the job names an image");
+	tally_settle(t, JOB_REFUSED, "write 'image: mini' into the plan, or name one with --image", "neither the plan nor the job names an image");
 	return false;
 }
 

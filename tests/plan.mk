@@ -33,3 +33,7 @@ test_lint_LDADD = libtalkoo-lint.la
 SELF_TESTS += tests/rank.sh tests/selfcheck/text.sh tests/selfcheck/headers.sh tests/selfcheck/shells.sh \
 	tests/selfcheck/listed.sh tests/selfcheck/links.sh tests/selfcheck/can_fail.sh
 EXTRA_DIST += tests/selfcheck/lib.sh tests/RESULTS.md .talkoo.yml
+
+UNIT_TESTS += test_ambient
+test_ambient_SOURCES = tests/unit/test_ambient.c tests/unit/tap.c tests/unit/tap.h
+test_ambient_LDADD = libtalkoo-plan.la

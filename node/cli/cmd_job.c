@@ -85,6 +85,10 @@ static int add_plan(struct announce *a, struct err *err)
 		code = treeplan_find(a->repo, a->commit, &found, err);
 		if (code)
 			return code;
+		if (!image && !*found.plan.image) {
+			err_set(err, ERR_USAGE, "%s names no image", found.path);
+			return err_hint(err, "say with --image in which image volunteers run it, for example --image mini");
+		}
 		jset_text(a->request, "image", image ? image : found.plan.image);
 	}
 	json_object_set_new(a->request, "plan",

@@ -14,7 +14,13 @@ static const char *folder_of(const struct cli *c, const struct gitrepo *repo)
 {
 	if (cli_arg(c, 0))
 		return cli_arg(c, 0);
-	if (!access(PLAN_FILE, F_OK) || !repo || !*gitrepo_workdir(repo))
+	size_t len;
+	const char *const *paths = plan_paths(&len);
+	for (size_t i = 0; i < len; i++) {
+		if (!access(paths[i], F_OK))
+			return ".";
+	}
+	if (!repo || !*gitrepo_workdir(repo))
 		return ".";
 	return gitrepo_workdir(repo);
 }
@@ -48,7 +54,7 @@ static void print_sum(struct out *o, const struct lint *lint)
 	}
 	out_print(o, OUT_GOOD, "ok");
 	out_print(o, OUT_PLAIN, ": %s, %zu step%s, image %s", found->path, found->plan.steps_len, found->plan.steps_len == 1 ? "" : "s",
-		  found->plan.image);
+		  *found->plan.image ? found->plan.image : "as --image says");
 	if (*lint->shell)
 		out_print(o, OUT_DIM, " (syntax checked with %s)", lint->shell);
 	out_print(o, OUT_PLAIN, "\n");
@@ -61,7 +67,7 @@ int cmd_lint(struct cli *c, struct err *err)
 	const char *folder = folder_of(c, repo);
 	const int code = lint_folder(folder, &lint, err);
 	if (code == ERR_NOT_FOUND) {
-		err_set(err, ERR_USAGE, "no plan: there is no %s in %s", PLAN_FILE, folder);
+		err_set(err, ERR_USAGE, "no plan: there is no %s in %s", PLAN_FILES_TEXT, folder);
 		return err_hint(err, "four lines are enough: 'image: mini', 'steps:', '  - name: test', '    run: make check'");
 	}
 	if (code)
@@ -72,7 +78,7 @@ int cmd_lint(struct cli *c, struct err *err)
 		print_finding(&c->out, &lint.findings[i]);
 	}
 	CLEANUP(client_free_json)
-	json_t *answer = json_pack("{s:i,s:b,s:s,s:s,s:s,s:I,s:s,s:o}", "v", 1, "ok", lint.errors == 0, "path", lint.found.path, "sha256",
+	json_t *answer = json_pack("{s:i,s:b,s:s,s:s,s:s,s:s,s:I,s:s,s:o}", "v", 1, "ok", lint.errors == 0, "path", lint.found.path, "format", plan_format_name(lint.found.format), "sha256",
 				   lint.found.sha256, "image", lint.found.plan.image, "steps", (json_int_t)lint.found.plan.steps_len, "shell",
 				   lint.shell, "findings", findings);
 	if (c->out.json)

@@ -102,6 +102,21 @@ static int check_image(struct run *r, const char *image, struct err *err)
 	return code;
 }
 
+/* For a plan that names no image: the only one that is here. */
+static int choose_image(struct run *r, const char *path, struct err *err)
+{
+	struct image_list list = {0};
+	const int code = image_list(r->place.images, &list, err);
+	const bool is_clear = !code && list.len == 1;
+	if (is_clear)
+		snprintf(r->plan.image, sizeof r->plan.image, "%s@%s", list.images[0].name, list.images[0].version);
+	image_list_release(&list);
+	if (code || is_clear)
+		return code;
+	err_set(err, ERR_USAGE, "%s names no image, and not exactly one is here", path);
+	return err_hint(err, "say which with --image; 'talkoo image list' shows what is here");
+}
+
 static int set_plan(struct run *r, struct err *err)
 {
 	const char *cmd = cli_option(r->c, "cmd"), *image = cli_option(r->c, "image");
@@ -133,7 +148,11 @@ static int set_plan(struct run *r, struct err *err)
 	set_limits(&r->plan, &found.plan.resources);
 	memcpy(r->plan.plan_path, found.path, sizeof r->plan.plan_path);
 	memcpy(r->plan.plan_sha256, found.sha256, sizeof r->plan.plan_sha256);
-	return image ? 0 : check_image(r, found.plan.image, err);
+	if (image)
+		return 0;
+	if (*found.plan.image)
+		return check_image(r, found.plan.image, err);
+	return choose_image(r, found.path, err);
 }
 
 static int prepare(struct run *r, struct err *err)

@@ -40,7 +40,7 @@ int treeplan_find(struct gitrepo *repo, const char *commit, struct plan_found *r
 	const int code = plan_discover(read_from_tree, &tree, ret, err);
 	if (code != ERR_NOT_FOUND)
 		return code;
-	err_set(err, ERR_USAGE, "%.12s has no plan: its tree has no %s", commit, PLAN_FILE);
+	err_set(err, ERR_USAGE, "%.12s has no plan: its tree has no %s", commit, PLAN_FILES_TEXT);
 	char here[PATH_MAX];
 	const bool is_here = *gitrepo_workdir(repo) &&
 			     snprintf(here, sizeof here, "%s%s", gitrepo_workdir(repo), PLAN_FILE) < (int)sizeof here && !access(here, F_OK);
@@ -56,6 +56,6 @@ int treeplan_find_in_folder(const char *folder, struct plan_found *ret, struct e
 	const int code = plan_discover(read_from_folder, path, ret, err);
 	if (code != ERR_NOT_FOUND)
 		return code;
-	err_set(err, ERR_USAGE, "no plan: there is no %s in %s", PLAN_FILE, folder);
+	err_set(err, ERR_USAGE, "no plan: there is no %s in %s", PLAN_FILES_TEXT, folder);
 	return err_hint(err, "four lines are enough: 'image: mini', 'steps:', '  - name: test', '    run: make check'");
 }

@@ -7,20 +7,33 @@
 #include "proto/base/hex.h"
 #include "proto/base/sanitise.h"
 #include "proto/base/utf8.h"
-#include "runner/plan/plan.h"
+#include "runner/plan/plan_parts.h"
 
 #define CANONICAL_MAX (1u << 20)
 
-typedef int (*parse_fn)(const char *path, const void *bytes, size_t len, struct plan *ret, struct err *err);
+static int parse_talkoo(const char *path, const void *bytes, size_t len, const struct plan_tree *tree, struct plan *ret,
+			struct err *err)
+{
+	(void)tree;
+	return plan_parse(path, bytes, len, ret, err);
+}
 
 /* The first one that the tree has counts, even if it is wrong. */
 static const struct {
-	const char *path;
 	enum plan_format format;
-	parse_fn parse;
+	plan_parse_fn parse;
 } candidates[] = {
-	{PLAN_FILE, PLAN_FORMAT_TALKOO, plan_parse},
+	{PLAN_FORMAT_TALKOO, parse_talkoo},
+	{PLAN_FORMAT_AMBIENT, plan_ambient_parse},
+	{PLAN_FORMAT_NATIVE, plan_native_parse},
 };
+static const char *const paths[ARRAY_LEN(candidates)] = {PLAN_FILE, PLAN_FILE_AMBIENT, PLAN_FILE_NATIVE};
+
+const char *const *plan_paths(size_t *ret_len)
+{
+	*ret_len = ARRAY_LEN(paths);
+	return paths;
+}
 
 const char *plan_format_name(enum plan_format f)
 {
@@ -47,6 +60,8 @@ static json_t *steps_to_json(const struct plan *p)
 	json_t *list = json_array();
 	for (size_t i = 0; list && i < p->steps_len; i++) {
 		json_t *step = json_pack("{s:s, s:s}", "name", p->steps[i].name, "run", p->steps[i].run);
+		if (p->steps[i].prelude)
+			json_object_set_new(step, "prelude", json_string(p->steps[i].prelude));
 		if (json_array_append_new(list, step) < 0) {
 			json_decref(list);
 			return NULL;
@@ -171,21 +186,22 @@ int plan_discover(plan_read_fn read, void *context, struct plan_found *ret, stru
 {
 	CLEANUP(buf_release) struct buf bytes;
 	buf_init(&bytes, PLAN_BYTES_MAX);
+	const struct plan_tree tree = {read, context};
 	for (size_t i = 0; i < ARRAY_LEN(candidates); i++) {
 		buf_reset(&bytes);
-		int rc = read(context, candidates[i].path, &bytes, err);
+		int rc = read(context, paths[i], &bytes, err);
 		if (rc == ERR_NOT_FOUND)
 			continue;
 		struct plan_found f = {.origin = JOB_ORIGIN_TREE, .format = candidates[i].format};
 		if (!rc)
-			rc = candidates[i].parse(candidates[i].path, bytes.data, bytes.len, &f.plan, err);
+			rc = candidates[i].parse(paths[i], bytes.data, bytes.len, &tree, &f.plan, err);
 		if (rc)
 			return rc;
-		snprintf(f.path, sizeof f.path, "%s", candidates[i].path);
+		snprintf(f.path, sizeof f.path, "%s", paths[i]);
 		sha256_hex(f.sha256, bytes.data, bytes.len);
 		return finish(&f, ret, err);
 	}
-	err_set(err, ERR_NOT_FOUND, "no plan: the commit has no %s", PLAN_FILE);
+	err_set(err, ERR_NOT_FOUND, "no plan: the commit has no %s", PLAN_FILES_TEXT);
 	err_hint(err, "commit a %s with image and steps, or say what to run with --cmd", PLAN_FILE);
 	return ERR_NOT_FOUND;
 }

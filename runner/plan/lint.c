@@ -36,7 +36,7 @@ void lint_release(struct lint *l)
 /* Room for one more finding; at most one a step and a few about the whole. */
 static struct lint_finding *add(struct lint *l, enum lint_severity severity)
 {
-	if (l->len >= PLAN_STEPS_MAX + 8)
+	if (l->len >= 2 * PLAN_STEPS_MAX + 16)
 		return NULL;
 	struct lint_finding *grown = realloc(l->findings, (l->len + 1) * sizeof *grown);
 	if (!grown)
@@ -166,9 +166,41 @@ int lint_steps(struct lint *l, unsigned deadline_ms, struct err *err)
 	return rc;
 }
 
+/* What the format's reader remarked, and files that steps run but the source lacks. */
+static int lint_notes(struct lint *l, int folder, struct err *err)
+{
+	const struct plan *plan = &l->found.plan;
+	for (size_t i = 0; i < plan->notes_len; i++) {
+		struct lint_finding *f = add(l, LINT_WARNING);
+		if (!f)
+			return err_set(err, ERR_NOMEM, "lint: out of memory");
+		snprintf(f->text, sizeof f->text, "%s", plan->notes[i]);
+	}
+	for (size_t i = 0; i < plan->steps_len; i++) {
+		const struct plan_step *step = &plan->steps[i];
+		struct stat st;
+		if (!step->file[0] || (!fstatat(folder, step->file, &st, 0) && st.st_mode & 0111))
+			continue;
+		struct lint_finding *f = add(l, LINT_ERROR);
+		if (!f)
+			return err_set(err, ERR_NOMEM, "lint: out of memory");
+		f->line = step->line;
+		f->column = step->column;
+		snprintf(f->text, sizeof f->text, "steps[%zu]: %s is not there, or is not executable", i, step->file);
+		snprintf(f->hint, sizeof f->hint, "add it to the repository: git add --chmod=+x %s", step->file);
+	}
+	return 0;
+}
+
 /* A plan that cannot be parsed is a finding, the only one. */
 static int refused(struct lint *l, const struct err *why, struct err *err)
 {
+	size_t len;
+	const char *const *paths = plan_paths(&len);
+	for (size_t i = 0; i < len; i++) {
+		if (!strncmp(why->what, paths[i], strlen(paths[i])))
+			snprintf(l->found.path, sizeof l->found.path, "%s", paths[i]);
+	}
 	struct lint_finding *f = add(l, LINT_ERROR);
 	if (!f)
 		return err_set(err, ERR_NOMEM, "lint: out of memory");
@@ -187,7 +219,7 @@ int lint_folder(const char *folder, struct lint *ret, struct err *err)
 	struct err why = {0};
 	int rc = plan_discover(lint_read_file, &fd, &l.found, &why);
 	if (rc == ERR_NOT_FOUND) {
-		err_set(err, rc, "no plan: there is no %s in %s", PLAN_FILE, folder);
+		err_set(err, rc, "no plan: there is no %s in %s", PLAN_FILES_TEXT, folder);
 		err_hint(err, "write one with image and steps");
 		return rc;
 	}
@@ -198,7 +230,9 @@ int lint_folder(const char *folder, struct lint *ret, struct err *err)
 			*err = why;
 	} else {
 		l.has_plan = true;
-		rc = lint_steps(&l, STEP_DEADLINE_MS, err);
+		rc = lint_notes(&l, fd, err);
+		if (!rc)
+			rc = lint_steps(&l, STEP_DEADLINE_MS, err);
 	}
 	if (rc)
 		return rc;

@@ -7,6 +7,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/sanitise.h"
 #include "proto/base/schema.h"
+#include "runner/plan/plan_parts.h"
 
 #define ENV_VALUE_MAX 4096
 #define IMAGE_NAME_MAX 64
@@ -80,19 +81,9 @@ static int read_image(const struct yaml_node *value, void *record, struct err *e
 	return 0;
 }
 
-static bool is_env_name(const char *name)
-{
-	for (const char *p = name; *p; p++) {
-		const bool is_letter = (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || *p == '_';
-		if (!is_letter && !(p > name && *p >= '0' && *p <= '9'))
-			return false;
-	}
-	return *name && strlen(name) < PLAN_ENV_NAME_MAX;
-}
-
 static int read_env_entry(const struct yaml_node *value, struct plan_env *env, struct err *err)
 {
-	if (!is_env_name(value->key)) {
+	if (!plan_env_name_is_valid(value->key)) {
 		yaml_err_key(value, err, "is no name for an environment variable");
 		err_hint(err, "letters, digits and _ only, not starting with a digit, at most %d", PLAN_ENV_NAME_MAX - 1);
 		return ERR_INVALID;
@@ -324,6 +315,8 @@ void plan_release(struct plan *p)
 		free(p->env[i].value);
 	for (size_t i = 0; i < p->steps_len; i++)
 		free(p->steps[i].run);
+	for (size_t i = 0; i < p->steps_len; i++)
+		free(p->steps[i].prelude);
 	for (size_t i = 0; i < p->globs_len; i++)
 		free(p->globs[i]);
 	free(p->env);

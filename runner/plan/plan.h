@@ -1,8 +1,8 @@
 /* The plan: what a commit says is to be done with it. Bytes in, a value out; used by the runner's pack stage, by lint and
  * by announce.
  *
- * A plan comes from the tree (PLAN_FILE: `talkoo` format), later from other formats and from detected builds, or from
- * the command line (plan_inline). plan_discover() is the one place that knows the order in which they are looked for.
+ * A plan comes from the tree (PLAN_FILE: `talkoo` format; Ambient's and Radicle's native files), or from the command line
+ * (plan_inline). plan_discover() is the one place that knows the order in which they are looked for.
  * Must not know: git, files, the network, how a VM runs it. Pure. Links: base, proto's ids, libsodium (SHA-256).
  *
  *   CLEANUP(plan_found_release) struct plan_found found = {0};
@@ -21,6 +21,9 @@
 #include "runner/job.h"
 
 #define PLAN_FILE ".talkoo.yml"
+#define PLAN_FILE_AMBIENT ".radicle/ambient.yaml"
+#define PLAN_FILE_NATIVE ".radicle/native.yaml"
+#define PLAN_FILES_TEXT PLAN_FILE ", " PLAN_FILE_AMBIENT " or " PLAN_FILE_NATIVE
 #define PLAN_BYTES_MAX 65536      /* of a plan file */
 #define PLAN_INLINE_MAX 2048      /* bytes of an inline plan's commands */
 #define PLAN_STEPS_MAX JOB_STEPS_MAX
@@ -29,11 +32,15 @@
 #define PLAN_GLOBS_MAX 64
 #define PLAN_GLOB_LEN_MAX 255
 #define PLAN_IMAGE_MAX 128        /* bytes with the 0 */
+#define PLAN_NOTES_MAX 8
+#define PLAN_STEP_FILE_MAX 160
 
 /* The formats that discovery can meet; a format's name is what job reports and results say. */
 #define PLAN_FORMATS(X)                                                                                                \
 	X(PLAN_FORMAT_TALKOO, 1, "talkoo")                                                                             \
-	X(PLAN_FORMAT_INLINE, 2, "inline")
+	X(PLAN_FORMAT_INLINE, 2, "inline")                                                                             \
+	X(PLAN_FORMAT_AMBIENT, 3, "ambient")                                                                           \
+	X(PLAN_FORMAT_NATIVE, 4, "native")
 
 enum plan_format {
 #define X(name, value, text) name = value,
@@ -44,6 +51,8 @@ enum plan_format {
 struct plan_step {
 	char name[JOB_STEP_NAME_MAX]; /* UTF-8, one line, never empty */
 	char *run;                    /* the commands; owned; neither NULL nor blank */
+	char *prelude;                /* commands that a format puts before them (variables, options); owned; NULL = none */
+	char file[PLAN_STEP_FILE_MAX];/* a file of the source that the step runs; "" = not known. For lint */
 	uint32_t line, column;        /* of the value of `run` in the plan file; 0 = inline */
 	uint32_t first_line;          /* line of the file on which the commands' first line stands; 0 = lines do not match */
 };
@@ -60,7 +69,7 @@ struct plan_resources {
 
 struct plan {
 	char project[LINK_TEXT_MAX];  /* a project link or id, "" = not said */
-	char image[PLAN_IMAGE_MAX];   /* NAME or NAME@VERSION */
+	char image[PLAN_IMAGE_MAX];   /* NAME or NAME@VERSION; "" = the format names none, whoever asks for the run does */
 	struct plan_resources resources;
 	struct plan_env *env;         /* owned, in the file's order */
 	size_t env_len;
@@ -68,6 +77,8 @@ struct plan {
 	size_t steps_len;
 	char *globs[PLAN_GLOBS_MAX];  /* owned; relative, no empty, "." or ".." parts */
 	size_t globs_len;
+	char notes[PLAN_NOTES_MAX][160]; /* what a person should know of how it was read; lint shows them */
+	size_t notes_len;
 };
 
 /* An all-zero plan and NULL are fine. */
@@ -105,6 +116,8 @@ int plan_discover(plan_read_fn read, void *context, struct plan_found *ret, stru
 /* plan_from_cmd() as a found plan. */
 int plan_inline(const char *commands, const char *image, struct plan_found *ret, struct err *err) MUST_CHECK;
 
+/* The paths that discovery looks for, in its order: paths[0..*ret_len). Static. */
+const char *const *plan_paths(size_t *ret_len);
 /* Gives a step whose commands are set the name that it has by default: their first line that is not blank. */
 void plan_name_step(struct plan_step *step);
 const char *plan_format_name(enum plan_format f);

@@ -67,7 +67,7 @@ static void test_no_plan(void)
 	struct lint lint = {0};
 	struct err err = {0};
 	INTEQ(lint_folder(folder, &lint, &err), ERR_NOT_FOUND);
-	snprintf(what, sizeof what, "no plan: there is no .talkoo.yml in %s", folder);
+	snprintf(what, sizeof what, "no plan: there is no .talkoo.yml, .radicle/ambient.yaml or .radicle/native.yaml in %s", folder);
 	STREQ(err.what, what);
 	INTEQ(lint_folder("/nonexistent", &lint, &err), ERR_NOT_FOUND);
 	STREQ(err.what, "/nonexistent: there is no such folder");

@@ -266,7 +266,7 @@ static void test_discovery(void)
 
 	struct plan_found none = {0};
 	INTEQ(discover(NULL, &none, &err), ERR_NOT_FOUND);
-	STREQ(err.what, "no plan: the commit has no .talkoo.yml");
+	STREQ(err.what, "no plan: the commit has no .talkoo.yml, .radicle/ambient.yaml or .radicle/native.yaml");
 	STREQ(err.hint, "commit a .talkoo.yml with image and steps, or say what to run with --cmd");
 	INTEQ(discover("broken", &none, &err), ERR_IO);
 	STREQ(err.what, "the disk is gone");

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Plans of other formats, unchanged, through `talkoo lint` and `talkoo run`: Ambient's and Radicle's native one.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$TALKOO_SRCDIR/tests/e2e/lib.sh"
+need git qemu-system-x86_64
+need_image
+
+mkdir -p "$dir/project/.radicle" "$dir/project/.ambient" && cd "$dir/project" || exit
+git init -q
+plan() { # its text on standard input
+	cat >.radicle/ambient.yaml
+	git add -f . && git commit -qm plan --allow-empty
+}
+cat >.ambient/greet <<'X'
+#!/bin/sh
+echo "hello $AMBIENT_CI_whom $AMBIENT_CI_times; $(cat)" >/workspace/artifacts/out/greeting
+X
+chmod +x .ambient/greet
+
+plan <<'P'
+plan:
+  - action: setenv
+    set: { GREETING: hi }
+  - action: mkdir
+    pathname: /ci/artifacts/out
+  - action: custom
+    name: greet
+    args: { whom: world, times: 2 }
+  - action: shell
+    shell: |
+      test "$PWD" = /ci/src && test "$HOME" = /root
+      case $PATH in /root/.cargo/bin:*) ;; *) false ;; esac
+      test "$CARGO_HOME" = /ci/deps && test "$CARGO_TARGET_DIR" = /ci/cache
+      echo "$GREETING" >/ci/artifacts/out/hi
+post_plan:
+  - action: rsync
+P
+expect 0 "lint knows an Ambient plan" -- talkoo lint
+prints '^ok: .radicle/ambient.yaml, 3 steps' && prints 'rsync publishes nothing here'
+expect 0 "an Ambient plan as it is" -- talkoo run --image mini --out "$dir/things"
+[ "$(cat "$dir/things/out/hi")" = hi ]
+ok $? "setenv, mkdir, shell"
+[ "$(cat "$dir/things/out/greeting")" = 'hello "world" 2; {"whom":"world","times":2}' ]
+ok $? "custom has its arguments"
+
+plan <<'P'
+plan:
+  - action: shell
+    shell: "false"
+  - action: shell
+    shell: "touch /ci/artifacts/must-not-exist"
+P
+expect 1 "stops at the first failure" -- talkoo run --image mini --out "$dir/none"
+[ ! -e "$dir/none/must-not-exist" ]
+ok $? "the second action did not run"
+
+plan <<'P'
+plan:
+  - action: shell
+    shell: "grep nothing /dev/null | cat"
+P
+expect 1 "a failing pipe is a failure" -- talkoo run --image mini
+plan <<'P'
+pre_plan:
+  - action: http_get
+    items: [{url: "https://example.org/x", filename: x}]
+plan: []
+P
+expect 2 "what cannot be honoured is refused by name" -- talkoo run --image mini
+says 'ambient.yaml:2:13: .*http_get cannot be honoured'
+plan <<'P'
+plan:
+  - action: cargo-fmt
+P
+expect 2 "a wrong name" -- talkoo lint
+prints 'cargo-fmt: unknown action' && prints 'did you mean .cargo_fmt.'
+
+git rm -qf .radicle/ambient.yaml && mkdir -p .radicle && printf 'shell: |\n  false | true\n' >.radicle/native.yaml
+git add -f . && git commit -qm native
+expect 1 "Radicle's native plan" -- talkoo run --image mini
+done_testing
