@@ -20,6 +20,14 @@ libtalkoo_p2p_la_SOURCES = \
 libtalkoo_p2p_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
 libtalkoo_p2p_la_LIBADD = libtalkoo-proto.la libtalkoo-base.la $(SODIUM_LIBS)
 
+# the network over TCP: apart, so that what is pure links no libuv
+noinst_LTLIBRARIES += libtalkoo-transport.la
+libtalkoo_transport_la_SOURCES = \
+	p2p/transport_uv.c p2p/transport_uv.h \
+	p2p/transport_impl_uv.h p2p/transport_link_uv.c
+libtalkoo_transport_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(UV_CFLAGS)
+libtalkoo_transport_la_LIBADD = libtalkoo-p2p.la $(UV_LIBS)
+
 UNIT_TESTS += test_noise
 test_noise_SOURCES = tests/unit/test_noise.c tests/unit/tap.c tests/unit/tap.h
 test_noise_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
@@ -34,6 +42,7 @@ UNIT_TESTS += test_exchange
 test_exchange_SOURCES = tests/unit/test_exchange.c tests/unit/tap.c tests/unit/tap.h
 test_exchange_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
 test_exchange_LDADD = libtalkoo-p2p.la
+
 UNIT_TESTS += test_dialer
 test_dialer_SOURCES = tests/unit/test_dialer.c tests/unit/samples.c tests/unit/samples.h tests/unit/tap.c tests/unit/tap.h
 test_dialer_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
@@ -43,3 +52,8 @@ UNIT_TESTS += test_livelog
 test_livelog_SOURCES = tests/unit/test_livelog.c tests/unit/tap.c tests/unit/tap.h
 test_livelog_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
 test_livelog_LDADD = libtalkoo-p2p.la
+
+UNIT_TESTS += test_transport
+test_transport_SOURCES = tests/unit/test_transport.c tests/unit/samples.c tests/unit/samples.h tests/unit/tap.c tests/unit/tap.h
+test_transport_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS) $(UV_CFLAGS)
+test_transport_LDADD = libtalkoo-transport.la
