@@ -50,6 +50,7 @@ include tests/session.mk
 include tests/store.mk
 include tests/supervisor.mk
 include tests/cli.mk
+include tests/streams.mk
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 if !LIBFUZZER

@@ -1,0 +1,10 @@
+# blobs and live logs: fuzz targets (their unit tests are listed in p2p/local.mk)
+FUZZ_TARGETS += fuzz_exchange fuzz_livelog
+fuzz_exchange_SOURCES = tests/fuzz/fuzz_exchange.c $(FUZZ_REPLAY)
+fuzz_exchange_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
+fuzz_exchange_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS)
+fuzz_exchange_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+fuzz_livelog_SOURCES = tests/fuzz/fuzz_livelog.c $(FUZZ_REPLAY)
+fuzz_livelog_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
+fuzz_livelog_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS)
+fuzz_livelog_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
