@@ -22,8 +22,14 @@ struct control_call;
 bool control_send(struct control_call *c, json_t *object /* takes */);
 /* The end: "v":1 and "ok":true are put in. NULL object: just those. Takes object. */
 void control_end(struct control_call *c, json_t *object /* takes */);
-/* The end with an open descriptor beside the object (SCM_RIGHTS). Takes both. */
-void control_end_fd(struct control_call *c, json_t *object /* takes */, int fd /* takes */);
+/* Whole lines as they are. Takes text (NULL: out of memory). */
+bool control_send_text(struct control_call *c, char *text /* takes */);
+/* Whether the client has taken most of what was sent. Where not, whoever streams waits for control_ops_room(). */
+bool control_has_room(struct control_call *c);
+/* An answer as it is sent, without its newline; callable from any thread. NULL object: no more than "ok". NULL without memory. */
+char *control_line(json_t *object /* takes */);
+/* The end, with that line, and an open descriptor beside it (SCM_RIGHTS) where fd is not -1. Takes both. */
+void control_end_line(struct control_call *c, char *line /* takes */, int fd /* takes */);
 /* The end: {"v":1,"ok":false,"error","hint","code"}. */
 void control_fail(struct control_call *c, const struct err *err);
 
@@ -42,6 +48,8 @@ struct control_state *control_state_of(struct control *ctl); /* control_uv.c */
 
 /* One request. */
 void control_ops_request(struct node *n, struct control_call *c, const json_t *request);
+/* The client of a call that found no room has some again. */
+void control_ops_room(struct control_state *st, uint64_t call_id);
 /* A call that had not ended is gone (its client hung up): forget its id. */
 void control_ops_gone(struct control_state *st, uint64_t call_id);
 

@@ -1,17 +1,13 @@
-/* Control operations: the table, arguments, status, donation, events. */
+/* Control operations: the table, arguments, donation, answers that wait for the disk or for their turn. */
 #include "node/control_ops.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include <config.h>
 
 #include "node/control_parts.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/sanitise.h"
 #include "proto/base/units.h"
-
-#define EVENTS_AT_ONCE 1000
 
 void op_fail(struct control_call *c, int code, const char *hint, const char *fmt, ...)
 {
@@ -52,6 +48,33 @@ bool op_bool(const json_t *args, const char *key)
 	return json_is_true(json_object_get(args, key));
 }
 
+bool op_range(struct control_call *c, const json_t *args, const char *key, uint64_t fallback, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	const uint64_t value = op_number(args, key, fallback);
+	if (value < min || value > max) {
+		op_fail(c, ERR_USAGE, NULL, "%s: not from %llu to %llu", key, (unsigned long long)min, (unsigned long long)max);
+		return false;
+	}
+	*ret = value;
+	return true;
+}
+
+json_t *op_json_text(const char *text)
+{
+	char safe[4096 + 64];
+	return json_string(sanitise_line(safe, sizeof safe, text));
+}
+
+char *control_line(json_t *object /* takes */)
+{
+	object = object ? object : json_object();
+	json_object_set_new(object, "v", json_integer(1));
+	json_object_set_new(object, "ok", json_true());
+	char *line = json_dumps(object, JSON_COMPACT);
+	json_decref(object);
+	return line;
+}
+
 bool op_project(struct node *n, struct control_call *c, const char *text, struct id32 *ret)
 {
 	struct project_link link;
@@ -68,132 +91,114 @@ bool op_project(struct node *n, struct control_call *c, const char *text, struct
 	return true;
 }
 
+/* ---- one after the other */
+
+bool op_turn_take(struct control_call *c, const json_t *args, op_fn op)
+{
+	struct control_state *st = control_state_of(control_of(c));
+	if (!st->turn_is_taken) {
+		st->turn_is_taken = true;
+		return true;
+	}
+	if (st->turns_len == CONTROL_CLIENTS_MAX)
+		op_fail(c, ERR_LIMIT, "try again", "too many requests wait for their turn");
+	else
+		st->turns[st->turns_len++] = (struct control_waiting){control_call_id(c), op, json_deep_copy(args)};
+	return false;
+}
+
+void op_turn_end(struct control_state *st)
+{
+	st->turn_is_taken = false;
+	while (st->turns_len && !st->turn_is_taken) {
+		const struct control_waiting next = st->turns[0];
+		memmove(st->turns, st->turns + 1, --st->turns_len * sizeof *st->turns);
+		struct control_call *c = control_call_find(st->ctl, next.call);
+		if (c)
+			next.op(st->node, c, next.args);
+		json_decref(next.args);
+	}
+}
+
 /* ---- answers that come when a batch is durable */
 
 struct later {
-	struct control *ctl;
+	struct control_state *st;
 	uint64_t call;
 	json_t *answer; /* owned */
+	enum op_turn turn;
 };
 
-static void on_later(struct node *n, void *user, int code, const struct err *err)
+static struct later *later_new(struct control_call *c, json_t *answer /* takes */, enum op_turn turn)
 {
-	(void)n;
-	struct later *l = user;
-	struct control_call *c = control_call_find(l->ctl, l->call);
+	struct later *l = malloc(sizeof *l);
+	if (l)
+		*l = (struct later){control_state_of(control_of(c)), control_call_id(c), answer ? answer : json_object(), turn};
+	else
+		json_decref(answer);
+	return l;
+}
+
+static void later_end(struct later *l, int code, const struct err *err)
+{
+	struct control_state *st = l->st;
+	struct control_call *c = control_call_find(st->ctl, l->call);
+	const enum op_turn turn = l->turn;
 	if (c && code)
 		control_fail(c, err);
 	else if (c)
 		control_end(c, json_incref(l->answer));
 	json_decref(l->answer);
 	free(l);
+	if (turn == OP_TURN_ENDS)
+		op_turn_end(st);
 }
 
-node_done_fn op_later(struct control_call *c, json_t *answer /* takes */, void **ret_user)
+static void on_later(struct node *n, void *user, int code, const struct err *err)
 {
-	struct later *l = malloc(sizeof *l);
-	if (!l) {
-		json_decref(answer);
-		*ret_user = NULL;
-		return NULL;
-	}
-	*l = (struct later){control_of(c), control_call_id(c), answer ? answer : json_object()};
-	*ret_user = l;
-	return on_later;
+	(void)n;
+	later_end(user, code, err);
+}
+
+static void fail_without_later(struct control_call *c, enum op_turn turn)
+{
+	struct control_state *st = control_state_of(control_of(c));
+	op_fail(c, ERR_NOMEM, NULL, "out of memory");
+	if (turn == OP_TURN_ENDS)
+		op_turn_end(st);
 }
 
 void op_commit(struct node *n, struct control_call *c, struct store_batch *b /* takes */, json_t *answer /* takes */)
 {
 	struct err err;
-	void *user;
-	const node_done_fn done = op_later(c, answer, &user);
-	if (!node_commit(n, b, done, user, &err))
-		return;
-	if (user) {
-		json_decref(((struct later *)user)->answer);
-		free(user);
+	struct later *l = later_new(c, answer, OP_NO_TURN);
+	if (!l) {
+		store_batch_free(b);
+		return fail_without_later(c, OP_NO_TURN);
 	}
-	control_fail(c, &err);
+	const int code = node_commit(n, b, on_later, l, &err);
+	if (code)
+		later_end(l, code, &err);
 }
 
-/* ---- status */
-
-static void add_store(json_t *stores, const char *name, uint64_t used, uint64_t cap)
+int op_publish(struct node *n, struct control_call *c, const struct node_own *own, struct store_batch *b /* takes */,
+	       json_t *answer /* takes */, const char *id_key, enum op_turn turn)
 {
-	json_object_set_new(stores, name, json_pack("{s:I,s:I}", "used_bytes", (json_int_t)used, "cap_bytes", (json_int_t)cap));
-}
-
-static const char *state_word(const struct node *n)
-{
-	if (n->is_stopping || n->state.donation.mode == SCHED_DRAINING)
-		return "draining";
-	if (n->state.donation.mode == SCHED_PAUSED)
-		return "paused";
-	return scheduler_busy(n->scheduler) ? "running" : n->hold_why[0] ? "paused" : "idle";
-}
-
-static void say_why(const struct node *n, char *why, size_t size, char *until, size_t until_size)
-{
-	char text[UNITS_TEXT_MAX];
-	why[0] = until[0] = 0;
-	if (n->is_stopping) {
-		snprintf(why, size, "stopping");
-	} else if (n->state.donation.mode == SCHED_PAUSED) {
-		snprintf(why, size, "paused by you%s%s", n->state.donation.note[0] ? ": " : "", n->state.donation.note);
-		snprintf(until, until_size, "%s",
-			 n->state.donation.until_ms ? units_format_time(text, n->state.donation.until_ms) : "`talkoo resume`");
-	} else if (n->state.donation.mode == SCHED_DRAINING) {
-		snprintf(why, size, "finishing: nothing new is taken");
-		snprintf(until, until_size, "`talkoo resume`");
-	} else if (rules_error(n->rules)) {
-		snprintf(why, size, "the policy is wrong, so everything is denied: %s", rules_error(n->rules)->what);
-		snprintf(until, until_size, "mend that file");
-	} else if (n->store_failed) {
-		snprintf(why, size, "the database cannot be written: %s", n->store_why);
-		snprintf(until, until_size, "room on the disk");
-	} else if (n->hold_why[0]) {
-		snprintf(why, size, "%s", n->hold_why);
-		snprintf(until, until_size, "%s", n->hold_until);
-	} else if (scheduler_busy(n->scheduler)) {
-		snprintf(why, size, "building");
-	} else {
-		snprintf(why, size, "nothing to do: no announced job that the policy allows");
-		snprintf(until, until_size, "a job is announced");
+	struct err err;
+	struct id32 id;
+	char text[ID32_TEXT_MAX];
+	struct later *l = later_new(c, answer, turn);
+	if (!l) {
+		store_batch_free(b);
+		fail_without_later(c, turn);
+		return ERR_NOMEM;
 	}
-}
-
-static json_t *status_stores(struct node *n)
-{
-	json_t *stores = json_object();
-	add_store(stores, "database", store_size_bytes(n->store), n->config.caps.database_bytes);
-	return stores;
-}
-
-static void op_status(struct node *n, struct control_call *c, const json_t *args)
-{
-	(void)args;
-	char id[NODE_ID_TEXT_MAX], why[640], until[256];
-	node_check_holds(n);
-	say_why(n, why, sizeof why, until, sizeof until);
-	json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s}", "node", node_id_format(id, &n->self), "version", PACKAGE_VERSION, "network",
-			      n->config.network, "state", state_word(n), "why", why);
-	json_object_set_new(o, "until", until[0] ? json_string(until) : json_null());
-	json_object_set_new(o, "alias", json_string(n->config.alias));
-	json_object_set_new(o, "uptime_ms", json_integer((json_int_t)(node_now(n) - n->opened_ms)));
-	json_object_set_new(o, "jobs", json_pack("{s:i,s:i}", "running", (int)scheduler_busy(n->scheduler), "queued",
-						 (int)scheduler_queued(n->scheduler, node_now(n))));
-	json_object_set_new(o, "stores", status_stores(n));
-	json_object_set_new(o, "peers", json_pack("{s:i}", "connected", 0));
-	json_object_set_new(o, "clock", json_pack("{s:i,s:b}", "offset_ms", 0, "ok", 1));
-	json_object_set_new(o, "image_store", json_string(n->home.images));
-	json_object_set_new(o, "accel", n->accel[0] ? json_string(n->accel) : json_null());
-	json_object_set_new(o, "isolation", n->isolation[0] ? json_string(n->isolation) : json_null());
-	const struct err *wrong = rules_error(n->rules);
-	json_t *rules = wrong ? NULL : policy_to_json(rules_policy(n->rules));
-	json_object_set_new(o, "policy", json_pack("{s:i,s:o}", "rules", (int)json_array_size(rules), "error",
-						   wrong ? json_string(wrong->what) : json_null()));
-	json_decref(rules);
-	control_end(c, o);
+	const int code = node_publish(n, own, b, on_later, l, &id, &err);
+	if (code)
+		later_end(l, code, &err);
+	else if (id_key)
+		json_object_set_new(l->answer, id_key, json_string(id32_format(text, &id)));
+	return code;
 }
 
 /* ---- donation */
@@ -242,130 +247,93 @@ static void op_stop(struct node *n, struct control_call *c, const json_t *args)
 	control_request_stop(ctl);
 }
 
-/* ---- events */
-
-struct follower {
-	struct follower *next;
-	uint64_t call, since;
-	struct control *ctl;
-};
-#define FOLLOWERS_MAX 64
-
-static bool on_event(void *user, uint64_t id, const json_t *object)
-{
-	struct follower *f = user;
-	struct control_call *c = control_call_find(f->ctl, f->call);
-	if (!c || !control_send(c, json_deep_copy(object)))
-		return false;
-	f->since = id;
-	return true;
-}
-
-/* Everything after f->since; false when the client is gone or the store failed (then the call is over). */
-static bool send_events(struct node *n, struct follower *f)
-{
-	for (;;) {
-		struct err err;
-		uint64_t oldest = 0, newest = 0;
-		const uint64_t before = f->since;
-		if (store_each_event_now(n->store, before, EVENTS_AT_ONCE, on_event, f, &oldest, &newest, &err)) {
-			struct control_call *c = control_call_find(f->ctl, f->call);
-			if (c)
-				control_fail(c, &err);
-			return false;
-		}
-		if (!control_call_find(f->ctl, f->call))
-			return false;
-		if (f->since == before || newest == f->since)
-			return true;
-	}
-}
-
-/* What is older than kept is said first. */
-static void say_gap(struct node *n, struct control_call *c, uint64_t since)
-{
-	uint64_t oldest = 0, newest = 0;
-	struct follower nobody = {0};
-	if (store_each_event_now(n->store, UINT64_MAX >> 1, 1, on_event, &nobody, &oldest, &newest, NULL))
-		return;
-	if (oldest > since + 1)
-		control_send(c, json_pack("{s:s,s:I,s:I}", "type", "gap", "from", (json_int_t)(since + 1), "to", (json_int_t)(oldest - 1)));
-}
-
-static void op_events(struct node *n, struct control_call *c, const json_t *args)
-{
-	struct follower f = {.call = control_call_id(c), .since = op_number(args, "since", 0), .ctl = control_of(c)};
-	say_gap(n, c, f.since);
-	if (!send_events(n, &f))
-		return;
-	c = control_call_find(f.ctl, f.call);
-	if (!c)
-		return;
-	if (!op_bool(args, "follow"))
-		return control_end(c, NULL);
-	struct control_state *st = control_state_of(f.ctl);
-	struct follower *kept = st->followers_len < FOLLOWERS_MAX ? malloc(sizeof *kept) : NULL;
-	if (!kept)
-		return op_fail(c, ERR_LIMIT, NULL, "too many clients follow the events");
-	f.next = st->followers;
-	*kept = f;
-	st->followers = kept;
-	st->followers_len++;
-}
-
 /* ---- the table */
 
 #define ARGS_MAX 16
+
+/* An argument's first character tells its type: # a number, ? true or false, [ a list, { an object; else it is a text. */
 static const struct op {
 	const char *name;
 	op_fn run;
 	const char *args[ARGS_MAX];
 } ops[] = {
 	{"status", op_status, {NULL}},
-	{"project.create", op_project_create, {"name", "urls", "maintainers", "volunteers"}},
+	{"project.create", op_project_create, {"name", "[urls", "[maintainers", "[volunteers"}},
 	{"project.list", op_project_list, {NULL}},
 	{"project.show", op_project_show, {"project"}},
 	{"follow", op_follow, {"project", "link", "alias"}},
 	{"unfollow", op_unfollow, {"project", "link"}},
-	{"allow", op_allow, {"project", "by", "refs", "cpus", "memory", "disk", "timeout", "allow_emulation", "sources"}},
-	{"deny", op_deny, {"project", "reason", "kill"}},
+	{"allow", op_allow, {"project", "[by", "[refs", "#cpus", "#memory", "#disk", "#timeout", "?allow_emulation", "[sources"}},
+	{"deny", op_deny, {"project", "reason", "?kill"}},
 	{"policy.show", op_policy_show, {NULL}},
 	{"policy.why", op_policy_why, {"project", "ref", "by", "job", "image"}},
 	{"policy.check", op_policy_check, {"text"}},
 	{"job.announce", op_job_announce,
-	 {"project", "commit", "ref", "image", "want", "cmd", "plan", "cpus", "memory", "disk", "timeout", "new_only", "claim_until", "arch"}},
+	 {"project", "commit", "ref", "image", "#want", "cmd", "{plan", "#cpus", "#memory", "#disk", "#timeout", "?new_only", "#claim_until", "arch"}},
 	{"job.cancel", op_job_cancel, {"job", "reason"}},
-	{"job.list", op_job_list, {"project", "commit", "limit"}},
+	{"job.list", op_job_list, {"project", "commit", "#limit"}},
 	{"job.show", op_job_show, {"job"}},
-	{"watch", op_watch, {"job", "commit", "project", "need", "timeout_ms"}},
-	{"results", op_results, {"commit", "job", "project", "need"}},
-	{"log", op_log, {"job", "node", "follow", "offset"}},
+	{"watch", op_watch, {"job", "commit", "project", "#need", "#timeout_ms"}},
+	{"results", op_results, {"commit", "job", "project", "#need"}},
+	{"log", op_log, {"job", "node", "?follow", "#offset"}},
 	{"artifacts", op_artifacts, {"job", "node"}},
 	{"artifact", op_artifact, {"job", "node", "path"}},
 	{"trust.add", op_trust_add, {"node", "operator"}},
 	{"trust.list", op_trust_list, {NULL}},
 	{"trust.remove", op_trust_remove, {"node"}},
 	{"export", op_export, {"commit", "job", "result", "project"}},
-	{"pause", op_pause, {"for_ms", "note"}},
+	{"pause", op_pause, {"#for_ms", "note"}},
 	{"resume", op_resume, {NULL}},
 	{"finish", op_finish, {NULL}},
 	{"stop", op_stop, {NULL}},
-	{"events", op_events, {"since", "follow"}},
+	{"events", op_events, {"#since", "?follow"}},
 };
 
-static const char *unknown_argument(const struct op *op, const json_t *request)
+static bool fits_type(char type, const json_t *value)
 {
+	switch (type) {
+	case '#': return json_is_integer(value) && json_integer_value(value) >= 0;
+	case '?': return json_is_boolean(value);
+	case '[': return json_is_array(value);
+	case '{': return json_is_object(value);
+	}
+	return json_is_string(value);
+}
+
+static const char *type_name(char type)
+{
+	return type == '#' ? "a number" : type == '?' ? "true or false" : type == '[' ? "a list" : type == '{' ? "an object" : "a text";
+}
+
+/* As the table has it; NULL: the op has no such argument. */
+static const char *argument(const struct op *op, const char *key)
+{
+	for (size_t i = 0; i < ARGS_MAX && op->args[i]; i++)
+		if (!strcmp(op->args[i] + strspn(op->args[i], "#?[{"), key))
+			return op->args[i];
+	return NULL;
+}
+
+/* False: one is unknown or of another type, and the call has been failed. */
+static bool check_arguments(struct control_call *c, const struct op *op, const json_t *request)
+{
+	static const char hint[] = "node/CONTROL.md lists the arguments of each op";
 	const char *key;
 	json_t *value;
 	json_object_foreach((json_t *)(uintptr_t)request, key, value)
 	{
-		bool is_known = !strcmp(key, "v") || !strcmp(key, "op");
-		for (size_t i = 0; i < ARGS_MAX && op->args[i]; i++)
-			is_known = is_known || !strcmp(key, op->args[i]);
-		if (!is_known)
-			return key;
+		if (!strcmp(key, "v") || !strcmp(key, "op"))
+			continue;
+		const char *known = argument(op, key);
+		if (known && (json_is_null(value) || fits_type(known[0], value)))
+			continue;
+		if (known)
+			op_fail(c, ERR_USAGE, hint, "request: %s: %s: not %s", op->name, key, type_name(known[0]));
+		else
+			op_fail(c, ERR_USAGE, hint, "request: %s: %.64s: no such argument", op->name, key);
+		return false;
 	}
-	return NULL;
+	return true;
 }
 
 static void on_heard(void *user, const char *type, const struct id32 *job, const json_t *event)
@@ -384,39 +352,21 @@ struct control_state *control_state_new(struct node *n, struct control *ctl)
 	return st;
 }
 
-/* Whose call is over. Not in control_ops_gone(): that may come from within a send to that very client. */
-static void drop_gone(struct control_state *st)
-{
-	for (struct follower **at = &st->followers; *at;) {
-		struct follower *f = *at;
-		if (f->call) {
-			at = &f->next;
-			continue;
-		}
-		*at = f->next;
-		free(f);
-		st->followers_len--;
-	}
-}
-
 void control_state_free(struct control_state *st)
 {
 	if (!st)
 		return;
-	for (struct follower *f = st->followers; f; f = f->next)
-		f->call = 0;
-	drop_gone(st);
+	for (size_t i = 0; i < st->turns_len; i++)
+		json_decref(st->turns[i].args);
+	control_events_release(st);
 	control_watch_release(st);
 	free(st);
 }
 
-/* Every batch that is durable may have brought events. */
-void control_ops_durable(struct control_state *st)
+uint64_t control_ops_work(struct control_state *st)
 {
-	for (struct follower *f = st->followers; f; f = f->next)
-		if (f->call && !send_events(st->node, f))
-			f->call = 0;
-	drop_gone(st);
+	control_events_work(st);
+	return control_watch_tick(st);
 }
 
 void control_ops_request(struct node *n, struct control_call *c, const json_t *request)
@@ -425,19 +375,22 @@ void control_ops_request(struct node *n, struct control_call *c, const json_t *r
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
 		if (strcmp(ops[i].name, name))
 			continue;
-		const char *key = unknown_argument(&ops[i], request);
-		if (key)
-			return op_fail(c, ERR_USAGE, "node/CONTROL.md lists the arguments of each op", "request: %s: %.64s: no such argument", name, key);
-		return ops[i].run(n, c, request);
+		if (check_arguments(c, &ops[i], request))
+			ops[i].run(n, c, request);
+		return;
 	}
 	op_fail(c, ERR_UNSUPPORTED, "node/CONTROL.md lists the ops", "request: op: %.64s: no such op", name);
 }
 
+void control_ops_room(struct control_state *st, uint64_t call_id)
+{
+	control_events_room(st, call_id);
+	control_watch_room(st, call_id);
+}
+
 void control_ops_gone(struct control_state *st, uint64_t call_id)
 {
-	for (struct follower *f = st->followers; f; f = f->next)
-		if (f->call == call_id)
-			f->call = 0;
+	control_events_gone(st, call_id);
 	control_watch_gone(st, call_id);
 	st->node->hooks.want_work(st->node->hooks.user); /* which drops it */
 }

@@ -5,6 +5,7 @@
 
 #include "node/control_parts.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/log.h"
 #include "proto/base/units.h"
 
 /* ---- projects */
@@ -105,10 +106,14 @@ static void publish_project(struct node *n, struct control_call *c, const struct
 	}
 	const struct node_own own = {.kind = RECORD_PROJECT, .topic = &topic, .key = p->nonce, .key_len = sizeof p->nonce, .body = &body};
 	json_t *answer = json_pack("{s:s,s:o}", "project", id32_format(text, &project), "link", link_json(&project, p->name));
-	void *user;
-	const node_done_fn done = op_later(c, answer, &user);
-	if (node_publish(n, &own, b, done, user, NULL, &err))
-		control_fail(c, &err);
+	if (!op_publish(n, c, &own, b, answer, NULL, OP_NO_TURN))
+		return;
+	/* nothing of it is stored: nothing of it is remembered */
+	struct store_batch *undo = store_batch_new();
+	if (undo)
+		state_follow_remove(&n->state, &project, undo);
+	store_batch_free(undo);
+	intake_unfollow(n->intake, &project);
 }
 
 void op_project_create(struct node *n, struct control_call *c, const json_t *args)
@@ -241,7 +246,10 @@ void op_unfollow(struct node *n, struct control_call *c, const json_t *args)
 
 static bool read_limits(struct control_call *c, const json_t *args, struct policy_limits *l)
 {
-	l->cpus = (uint32_t)op_number(args, "cpus", 0);
+	uint64_t cpus;
+	if (!op_range(c, args, "cpus", 0, 0, 65535, &cpus))
+		return false;
+	l->cpus = (uint32_t)cpus;
 	l->memory_bytes = op_number(args, "memory", 0);
 	l->disk_bytes = op_number(args, "disk", 0);
 	l->timeout_ms = op_number(args, "timeout", 0);
@@ -279,46 +287,21 @@ static bool read_refs(struct control_call *c, const json_t *args, struct policy_
 
 static const char cli_rules[] = "policy.d/cli.yml";
 
-/* Writes the rule, follows the project, and answers. */
-static void write_rule(struct node *n, struct control_call *c, const struct policy_rule_spec *spec, const struct project_link *link, json_t *answer)
-{
-	struct err err;
-	char other[256] = "", text[ID32_TEXT_MAX];
-	struct store_batch *b = store_batch_new();
-	struct state_follow f = {.project = spec->project, .seeds_len = link->seeds_len};
-	snprintf(f.name, sizeof f.name, "%s", link->name);
-	memcpy(f.seeds, link->seeds, sizeof f.seeds);
-	int code = b ? rules_write(n->rules, spec, other, &err) : err_set(&err, ERR_NOMEM, "out of memory");
-	if (!code && !spec->deny && !state_follow_find(&n->state, &spec->project))
-		code = state_follow_put(&n->state, &f, b, &err);
-	if (!code && !spec->deny && !intake_follow(n->intake, &spec->project))
-		code = err_set(&err, ERR_LIMIT, "too many projects are followed");
-	if (code) {
-		store_batch_free(b);
-		json_decref(answer);
-		return control_fail(c, &err);
-	}
-	node_review_all(n);
-	node_event(n, b, "policy", json_pack("{s:s,s:s}", "project", id32_format(text, &spec->project), "rule", spec->deny ? "deny" : "allow"));
-	json_object_set_new(answer, "rule", json_string(cli_rules));
-	json_object_set_new(answer, "file", json_string(n->home.policy_cli));
-	if (spec->deny)
-		json_object_set_new(answer, "overrides", other[0] ? json_pack("[s]", other) : json_array());
-	else
-		json_object_set_new(answer, "overridden_by", other[0] ? json_string(other) : json_null());
-	op_commit(n, c, b, answer);
-	n->hooks.want_work(n->hooks.user);
-}
-
-void op_allow(struct node *n, struct control_call *c, const json_t *args)
-{
+/* A rule on its way into cli.yml. The file is read, changed and synced in another thread; the next change waits for its turn. */
+struct rule_change {
+	struct control_state *st;
+	uint64_t call;
+	struct policy_rule_spec spec;
 	struct project_link link;
-	struct policy_rule_spec spec = {0};
-	if (!full_project(c, args, &link) || !read_limits(c, args, &spec.limits) || !read_refs(c, args, &spec) ||
-	    !read_keys(c, args, "by", spec.by, ARRAY_LEN(spec.by), &spec.by_len))
-		return;
-	spec.project = link.project;
-	write_rule(n, c, &spec, &link, json_object());
+	bool kills;
+	int code;
+	struct err err;
+};
+
+static void write_rule(void *user)
+{
+	struct rule_change *r = user;
+	r->code = rules_write_file(&r->st->node->home, &r->spec, &r->err);
 }
 
 static json_t *kill_runs(struct node *n, const struct id32 *project)
@@ -335,6 +318,96 @@ static json_t *kill_runs(struct node *n, const struct id32 *project)
 	return killed;
 }
 
+static int follow_allowed(struct node *n, const struct rule_change *r, struct store_batch *b, struct err *err)
+{
+	struct state_follow f = {.project = r->spec.project, .seeds_len = r->link.seeds_len};
+	snprintf(f.name, sizeof f.name, "%s", r->link.name);
+	memcpy(f.seeds, r->link.seeds, sizeof f.seeds);
+	if (!intake_follow(n->intake, &r->spec.project))
+		return err_set(err, ERR_LIMIT, "too many projects are followed");
+	return state_follow_find(&n->state, &r->spec.project) ? 0 : state_follow_put(&n->state, &f, b, err);
+}
+
+static json_t *rule_answer(struct node *n, const struct rule_change *r)
+{
+	char other[256];
+	rules_written(n->rules, &r->spec, other);
+	json_t *answer = json_pack("{s:s,s:o}", "rule", cli_rules, "file", op_json_text(n->home.policy_cli));
+	if (!r->spec.deny) {
+		json_object_set_new(answer, "overridden_by", other[0] ? op_json_text(other) : json_null());
+		return answer;
+	}
+	json_object_set_new(answer, "overrides", other[0] ? json_pack("[o]", op_json_text(other)) : json_array());
+	json_object_set_new(answer, "killed", r->kills ? kill_runs(n, &r->spec.project) : json_array());
+	return answer;
+}
+
+/* The rule is in force, whether or not somebody still waits for the answer. */
+static void on_rule_written(struct node *n, void *user)
+{
+	struct rule_change *r = user;
+	struct control_call *c = control_call_find(r->st->ctl, r->call);
+	struct store_batch *b = r->code ? NULL : store_batch_new();
+	json_t *answer = r->code ? NULL : rule_answer(n, r);
+	char text[ID32_TEXT_MAX];
+	if (!r->code && !b)
+		r->code = err_set(&r->err, ERR_NOMEM, "out of memory");
+	if (!r->code && !r->spec.deny)
+		r->code = follow_allowed(n, r, b, &r->err);
+	if (!r->code) {
+		node_review_all(n);
+		node_event(n, b, "policy",
+			   json_pack("{s:s,s:s}", "project", id32_format(text, &r->spec.project), "rule", r->spec.deny ? "deny" : "allow"));
+		if (c)
+			op_commit(n, c, b, json_incref(answer));
+		else if (node_commit(n, b, NULL, NULL, NULL))
+			log_warn("event=policy-event-not-stored");
+		n->hooks.want_work(n->hooks.user);
+	} else {
+		store_batch_free(b);
+		if (c)
+			control_fail(c, &r->err);
+	}
+	json_decref(answer);
+	op_turn_end(r->st);
+	free(r);
+}
+
+static void change_rule(struct node *n, struct control_call *c, const struct policy_rule_spec *spec, const struct project_link *link, bool kills)
+{
+	struct rule_change *r = calloc(1, sizeof *r);
+	const struct node_task task = {.run = write_rule, .done = on_rule_written, .user = r};
+	struct control_state *st = control_state_of(control_of(c));
+	if (!r) {
+		op_fail(c, ERR_NOMEM, NULL, "out of memory");
+		return op_turn_end(st);
+	}
+	r->st = st;
+	r->call = control_call_id(c);
+	r->spec = *spec;
+	r->link = *link;
+	r->kills = kills;
+	struct err err; /* r is the other thread's from here on */
+	const int code = n->hooks.task(n->hooks.user, &task, &err);
+	if (!code)
+		return;
+	r->code = code;
+	r->err = err;
+	on_rule_written(n, r);
+}
+
+void op_allow(struct node *n, struct control_call *c, const json_t *args)
+{
+	struct project_link link;
+	struct policy_rule_spec spec = {0};
+	if (!full_project(c, args, &link) || !read_limits(c, args, &spec.limits) || !read_refs(c, args, &spec) ||
+	    !read_keys(c, args, "by", spec.by, ARRAY_LEN(spec.by), &spec.by_len))
+		return;
+	spec.project = link.project;
+	if (op_turn_take(c, args, op_allow))
+		change_rule(n, c, &spec, &link, false);
+}
+
 void op_deny(struct node *n, struct control_call *c, const json_t *args)
 {
 	struct project_link link;
@@ -344,7 +417,8 @@ void op_deny(struct node *n, struct control_call *c, const json_t *args)
 		return;
 	spec.project = link.project;
 	snprintf(spec.deny_reason, sizeof spec.deny_reason, "%s", reason ? reason : "denied by the donor");
-	write_rule(n, c, &spec, &link, json_pack("{s:o}", "killed", op_bool(args, "kill") ? kill_runs(n, &spec.project) : json_array()));
+	if (op_turn_take(c, args, op_deny))
+		change_rule(n, c, &spec, &link, op_bool(args, "kill"));
 }
 
 void op_policy_show(struct node *n, struct control_call *c, const json_t *args)
@@ -354,15 +428,15 @@ void op_policy_show(struct node *n, struct control_call *c, const json_t *args)
 	const struct err *wrong = rules_error(n->rules);
 	json_t *o = json_object();
 	json_object_set_new(o, "rules", wrong ? json_array() : policy_to_json(rules_policy(n->rules)));
-	json_object_set_new(o, "files", json_pack("[s,s]", n->home.policy_file, n->home.policy_cli));
-	json_object_set_new(o, "error", wrong ? json_string(wrong->what) : json_null());
+	json_object_set_new(o, "files", json_pack("[o,o]", op_json_text(n->home.policy_file), op_json_text(n->home.policy_cli)));
+	json_object_set_new(o, "error", wrong ? op_json_text(wrong->what) : json_null());
 	control_end(c, o);
 }
 
 void op_policy_why(struct node *n, struct control_call *c, const json_t *args)
 {
 	if (op_text(args, "job"))
-		return op_policy_why_job(n, c, op_text(args, "job"));
+		return op_policy_why_job(n, c, args);
 	struct policy_facts f = {0};
 	const char *project = op_text_needed(c, args, "project"), *by = op_text(args, "by"), *ref = op_text(args, "ref");
 	struct err err;

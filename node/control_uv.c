@@ -2,19 +2,22 @@
 #include "node/control_uv.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "node/control_parts.h"
 #include "proto/base/buf.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
+#include "proto/base/sanitise.h"
 
-#define CLIENTS_MAX 64
 #define REQUEST_MAX 65536
 #define WAITING_MAX (4u << 20) /* bytes that a client has not taken: past it it is hung up on */
+#define ROOM (256u << 10)      /* below it streams go on, and the next request is looked at */
 
 /* A client; while has_call, also its call. */
 struct control_call {
@@ -23,7 +26,9 @@ struct control_call {
 	struct control_call *next;
 	struct buf in;
 	uint64_t id; /* of the call under way */
-	bool has_call, is_closing, is_serving, hang_up; /* hang_up: once what waits is written */
+	bool has_call, is_closing, is_serving;
+	bool hang_up;    /* once what waits is written */
+	bool wants_room; /* somebody asked and was told that there is none */
 };
 
 struct write {
@@ -67,23 +72,26 @@ static void on_written(uv_write_t *req, int status)
 	free(w);
 	if (status < 0 || (c->hang_up && !c->pipe.write_queue_size))
 		client_close(c);
+	if (c->is_closing || c->pipe.write_queue_size > ROOM)
+		return;
+	if (c->wants_room && c->has_call) {
+		c->wants_room = false;
+		control_ops_room(c->ctl->state, c->id);
+	}
+	serve(c);
 }
 
-/* Queues one object and its newline. Takes object. */
-static bool say(struct control_call *c, json_t *object /* takes */)
+/* Queues a text. False: the client is being hung up on. */
+static bool say(struct control_call *c, char *text /* takes */, size_t len)
 {
-	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-	json_decref(object);
 	struct write *w = text && !c->is_closing ? calloc(1, sizeof *w) : NULL;
-	if (!w || c->pipe.write_queue_size > WAITING_MAX) {
+	if (!w || c->pipe.write_queue_size > WAITING_MAX || len > UINT_MAX) {
 		free(text);
 		free(w);
 		client_close(c);
 		return false;
 	}
-	const size_t len = strlen(text);
-	text[len] = '\n'; /* in place of the 0 byte: its length is known from here on */
-	w->bytes = uv_buf_init(text, (unsigned)len + 1);
+	w->bytes = uv_buf_init(text, (unsigned)len);
 	if (uv_write(&w->req, (uv_stream_t *)&c->pipe, &w->bytes, 1, on_written)) {
 		free(text);
 		free(w);
@@ -91,6 +99,22 @@ static bool say(struct control_call *c, json_t *object /* takes */)
 		return false;
 	}
 	return true;
+}
+
+/* One line: the newline takes the place of the 0 byte. */
+static bool say_line(struct control_call *c, char *text /* takes */)
+{
+	const size_t len = text ? strlen(text) : 0;
+	if (text)
+		text[len] = '\n';
+	return say(c, text, len + 1);
+}
+
+static bool say_object(struct control_call *c, json_t *object /* takes */)
+{
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	json_decref(object);
+	return say_line(c, text);
 }
 
 static json_t *with_version(json_t *object)
@@ -103,7 +127,18 @@ static json_t *with_version(json_t *object)
 
 bool control_send(struct control_call *c, json_t *object /* takes */)
 {
-	return say(c, with_version(object));
+	return say_object(c, with_version(object));
+}
+
+bool control_send_text(struct control_call *c, char *text /* takes */)
+{
+	return say(c, text, text ? strlen(text) : 0);
+}
+
+bool control_has_room(struct control_call *c)
+{
+	c->wants_room = c->pipe.write_queue_size > ROOM;
+	return !c->wants_room;
 }
 
 static void call_ended(struct control_call *c)
@@ -115,25 +150,28 @@ static void call_ended(struct control_call *c)
 
 void control_end(struct control_call *c, json_t *object /* takes */)
 {
-	object = with_version(object);
-	json_object_set_new(object, "ok", json_true());
-	c->has_call = false;
-	if (say(c, object))
-		call_ended(c);
+	control_end_line(c, control_line(object), -1);
+}
+
+/* A sentence may be cut within a character, or hold a file's bytes; JSON wants UTF-8. */
+static json_t *text_json(const char *text)
+{
+	char safe[1024];
+	return json_string(sanitise_line(safe, sizeof safe, text));
 }
 
 static json_t *error_object(const struct err *err)
 {
-	json_t *o = with_version(json_pack("{s:b,s:s,s:s}", "ok", 0, "error", err->what, "code", err_code_name(err->code)));
+	json_t *o = with_version(json_pack("{s:b,s:o,s:s}", "ok", 0, "error", text_json(err->what), "code", err_code_name(err->code)));
 	if (err->hint[0])
-		json_object_set_new(o, "hint", json_string(err->hint));
+		json_object_set_new(o, "hint", text_json(err->hint));
 	return o;
 }
 
 void control_fail(struct control_call *c, const struct err *err)
 {
 	c->has_call = false;
-	if (say(c, error_object(err)))
+	if (say_object(c, error_object(err)))
 		call_ended(c);
 }
 
@@ -154,22 +192,23 @@ static bool send_with_fd(int sock, const char *line, size_t len, int fd)
 	return sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
 }
 
-void control_end_fd(struct control_call *c, json_t *object /* takes */, int fd /* takes */)
+void control_end_line(struct control_call *c, char *line /* takes */, int fd /* takes */)
 {
 	CLEANUP(cleanup_fd) int given = fd;
-	object = with_version(object);
-	json_object_set_new(object, "ok", json_true());
-	char *text = json_dumps(object, JSON_COMPACT);
-	json_decref(object);
 	uv_os_fd_t sock;
 	c->has_call = false;
-	bool sent = false;
-	if (text && !c->is_closing && !c->pipe.write_queue_size && !uv_fileno((uv_handle_t *)&c->pipe, &sock)) {
-		const size_t len = strlen(text);
-		text[len] = '\n';
-		sent = send_with_fd(sock, text, len + 1, given);
+	if (given < 0) {
+		if (say_line(c, line))
+			call_ended(c);
+		return;
 	}
-	free(text);
+	bool sent = false;
+	if (line && !c->is_closing && !c->pipe.write_queue_size && !uv_fileno((uv_handle_t *)&c->pipe, &sock)) {
+		const size_t len = strlen(line);
+		line[len] = '\n';
+		sent = send_with_fd(sock, line, len + 1, given);
+	}
+	free(line);
 	if (sent)
 		call_ended(c);
 	else
@@ -223,15 +262,16 @@ static void serve(struct control_call *c)
 	if (c->is_serving)
 		return;
 	c->is_serving = true;
-	while (!c->has_call && !c->is_closing && !c->hang_up) {
+	while (!c->has_call && !c->is_closing && !c->hang_up && c->pipe.write_queue_size <= ROOM) {
 		const uint8_t *end = c->in.len ? memchr(c->in.data, '\n', c->in.len) : NULL;
-		if (!end && c->in.len >= REQUEST_MAX) {
+		const size_t len = end ? (size_t)(end - c->in.data) : c->in.len;
+		if (len >= REQUEST_MAX) {
 			c->hang_up = true;
 			refuse(c, ERR_LIMIT, "request: longer than 64 KiB");
+			break;
 		}
 		if (!end)
 			break;
-		const size_t len = (size_t)(end - c->in.data);
 		char *line = strndup((const char *)c->in.data, len);
 		buf_consume(&c->in, len + 1);
 		if (line)
@@ -302,11 +342,12 @@ static void on_control_connection(uv_stream_t *listener, int status)
 		client_close(c);
 		return;
 	}
-	const char *why = ctl->clients_len > CLIENTS_MAX ? "too many clients" : peer_refused(&c->pipe);
+	const bool is_full = ctl->clients_len > CONTROL_CLIENTS_MAX;
+	const char *why = is_full ? "the node answers too many clients already: end one of them" : peer_refused(&c->pipe);
 	if (why) {
 		log_debug("event=control-refused why=\"%s\"", why);
 		c->hang_up = true;
-		refuse(c, ERR_REFUSED, why);
+		refuse(c, is_full ? ERR_LIMIT : ERR_REFUSED, why);
 	} else if (uv_read_start((uv_stream_t *)&c->pipe, on_client_alloc, on_client_read)) {
 		client_close(c);
 	}

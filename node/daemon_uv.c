@@ -110,8 +110,7 @@ static void work(struct daemon *d)
 	if (d->is_closed)
 		return;
 	node_work(d->node);
-	control_ops_durable(d->control.state);
-	const uint64_t watch = control_watch_tick(d->control.state);
+	const uint64_t watch = control_ops_work(d->control.state);
 	if (d->log_fd >= 0)
 		logfile_turn_over(&d->node->home, d->log_fd);
 	if (d->is_stopping && node_is_idle(d->node) && runners_are_gone(&d->runners)) {

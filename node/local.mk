@@ -18,9 +18,15 @@ noinst_LTLIBRARIES += libtalkoo-core.la
 libtalkoo_core_la_SOURCES = \
 	node/blobs.c node/blobs.h \
 	node/control.h node/control_ops.h node/control_parts.h \
-	node/control_jobs.c node/control_jobs.h \
+	node/control_ask.c node/control_ask.h \
+	node/control_events.c \
+	node/control_files.c node/control_files.h \
+	node/control_jobs.c \
 	node/control_ops.c \
 	node/control_policy.c \
+	node/control_results.c node/control_results.h \
+	node/control_status.c \
+	node/control_target.c node/control_target.h \
 	node/control_watch.c \
 	node/dossier.c node/dossier.h node/dossier_json.c \
 	node/index.c node/index.h node/index_edit.c node/index_edit.h \

@@ -94,6 +94,7 @@ struct node {
 	char hold_until[128];
 	char accel[16], isolation[128]; /* as the last run's report said; "" = none yet */
 	bool is_stopping;
+	uint64_t durable_batches; /* each may have brought events */
 	bool store_failed; /* the last batch was refused by the disk */
 	char store_why[256];
 	bool must_reload;

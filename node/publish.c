@@ -72,6 +72,7 @@ static void on_durable(void *user, int code, const struct err *err)
 	struct submission *s = user;
 	struct node *n = s->n;
 	n->pending--;
+	n->durable_batches++;
 	if (code) {
 		/* the index, or the small state, is ahead of the store now; a probe says nothing new */
 		if (s->user != &n->probe_ms)

@@ -121,26 +121,28 @@ bool rules_is_own(const struct rules *r, const struct node_id *key)
 	return r->policy ? policy_is_own(r->policy, key) : node_id_eq(key, &r->self);
 }
 
-int rules_write(struct rules *r, const struct policy_rule_spec *spec, char ret_other[256], struct err *err)
+int rules_write_file(const struct home *home, const struct policy_rule_spec *spec, struct err *err)
 {
 	CLEANUP(buf_release) struct buf old;
 	CLEANUP(buf_release) struct buf text;
 	const char *old_text;
 	buf_init(&text, POLICY_BYTES_MAX);
-	int rc = read_text(r->home.policy_cli, &old, &old_text, err);
+	int rc = read_text(home->policy_cli, &old, &old_text, err);
 	if (!rc)
 		rc = policy_cli_with(old_text, old.len, spec, &text, err);
 	if (!rc)
 		rc = buf_check(&text, "policy.d/cli.yml", err);
 	if (!rc)
-		rc = io_mkdirs(r->home.policy_dir, 0700, err);
+		rc = io_mkdirs(home->policy_dir, 0700, err);
 	if (!rc)
-		rc = io_replace_file(r->home.policy_cli, text.data, text.len, 0600, err);
-	if (rc)
-		return rc;
+		rc = io_replace_file(home->policy_cli, text.data, text.len, 0600, err);
+	return rc;
+}
+
+void rules_written(struct rules *r, const struct policy_rule_spec *spec, char ret_other[256])
+{
 	rules_refresh(r);
 	ret_other[0] = 0;
 	if (r->policy)
 		policy_file_rule(r->policy, &spec->project, spec->deny ? POLICY_ALLOW : POLICY_DENY, ret_other);
-	return 0;
 }

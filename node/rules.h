@@ -25,8 +25,10 @@ const struct policy *rules_policy(const struct rules *r);
 void rules_decide(const struct rules *r, const struct policy_facts *facts, struct policy_decision *ret);
 bool rules_is_own(const struct rules *r, const struct node_id *key);
 
-/* Writes the rule into policy.d/cli.yml (an older one for that project goes) and refreshes. ret_other: the rule of policy.yml that stands
- * against it ("" if none): before an allow, behind a deny. */
-int rules_write(struct rules *r, const struct policy_rule_spec *spec, char ret_other[256], struct err *err) MUST_CHECK;
+/* Writes the rule into the home's policy.d/cli.yml (an older one for that project goes). Waits for the disk: in a thread of its own, and
+ * one at a time. Then rules_written() on the rules' thread: refreshes. ret_other: the rule of policy.yml that stands against it ("" if
+ * none): before an allow, behind a deny. */
+int rules_write_file(const struct home *home, const struct policy_rule_spec *spec, struct err *err) MUST_CHECK;
+void rules_written(struct rules *r, const struct policy_rule_spec *spec, char ret_other[256]);
 
 #endif

@@ -186,6 +186,8 @@ static int send_request(struct client *c, json_t *request, struct err *err)
 		const ssize_t sent = send(c->fd, text + at, len - at, MSG_NOSIGNAL);
 		if (sent < 0 && errno == EINTR)
 			continue;
+		if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+			break; /* it may have said why before it hung up */
 		if (sent < 0)
 			return hung_up(c, err);
 		at += (size_t)sent;
