@@ -18,3 +18,8 @@ fuzz_session_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 UNIT_TESTS += test_wirebuf
 test_wirebuf_SOURCES = tests/unit/test_wirebuf.c tests/unit/tap.c tests/unit/tap.h
 test_wirebuf_LDADD = libtalkoo-p2p.la
+
+BENCH_TARGETS += bench_channel
+bench_channel_SOURCES = tests/bench/bench_channel.c tests/unit/samples.c tests/unit/samples.h
+bench_channel_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS) $(UV_CFLAGS)
+bench_channel_LDADD = libtalkoo-transport.la
