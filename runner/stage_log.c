@@ -320,7 +320,7 @@ int stage_log_run(const struct stage_log *s)
 	if (rc < 0)
 		return stage_fail(s->msg_fd, JOB_ERROR, "see whether the disk is full", "%s", l.err.what);
 	if (l.is_broken)
-		return stage_fail(s->msg_fd, JOB_ERROR, "the image's init and this runner may be of different versions",
+		return stage_fail(s->msg_fd, JOB_ERROR, "the image may be of another version of Talkoo: 'talkoo image build' makes it anew",
 				  "the guest broke the log protocol: %s", l.reader.why);
 	return 0;
 }

@@ -200,7 +200,9 @@ static void react(struct supervisor *s, const struct stage_msg *msg, uint64_t no
 {
 	struct child *vm = &s->children[STAGE_VM];
 	if (msg->type == STAGE_MSG_GUEST_READY)
-		vm->deadline_ms = now_ms + s->tally.report.limits.timeout_ms;
+		vm->deadline_ms = s->tally.report.limits.timeout_ms > UINT64_MAX - now_ms ?
+					  UINT64_MAX :
+					  now_ms + s->tally.report.limits.timeout_ms;
 	/* the guest's last word; all it wrote is with the host. Its own power-off would only take time. */
 	if (msg->type == STAGE_MSG_GUEST_DONE)
 		child_kill(vm);

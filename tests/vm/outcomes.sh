@@ -47,6 +47,9 @@ only_results_left 'a job that timed out'
 run_job "$work/endless" limits.timeout_ms=100000 timeout_factor_emulated=15 timeout_cap_ms=3000
 is "$(report 'r["outcome"], r["limits"]["timeout_ms"]')" 'timeout 3000' "the donor's cap holds"
 
+run_job "$work/good" limits.timeout_ms=9223372036854775807 timeout_factor_emulated=15
+is "$(report 'r["outcome"]')" passed 'a limit beyond all time is no limit that has passed'
+
 # endless output: cut, the job goes on
 repo_of flood 'head -c 20000000 /dev/zero | tr "\\0" x' 'echo after'
 run_job "$work/flood" limits.log_bytes=100000
