@@ -119,7 +119,9 @@ static int compare_plan(struct pack *p, struct err *err)
 {
 	const struct plan_found *f = &p->found;
 	const struct job_plan *job = p->job;
-	if (f->origin != job->plan_origin)
+	/* at home whatever discovery yields is meant */
+	const bool is_any = !job->job[0] && !job->plan_path[0] && job->plan_origin != JOB_ORIGIN_INLINE;
+	if (f->origin != job->plan_origin && !is_any)
 		return other_plan(p, "origin", job_origin_name(f->origin), job_origin_name(job->plan_origin), err);
 	if (job->plan_path[0] && strcmp(job->plan_path, f->path) != 0)
 		return other_plan(p, "path", f->path, job->plan_path, err);

@@ -37,3 +37,7 @@ EXTRA_DIST += tests/selfcheck/lib.sh tests/RESULTS.md .talkoo.yml
 UNIT_TESTS += test_ambient
 test_ambient_SOURCES = tests/unit/test_ambient.c tests/unit/tap.c tests/unit/tap.h
 test_ambient_LDADD = libtalkoo-plan.la
+
+UNIT_TESTS += test_detect
+test_detect_SOURCES = tests/unit/test_detect.c tests/unit/tap.c tests/unit/tap.h
+test_detect_LDADD = libtalkoo-plan.la

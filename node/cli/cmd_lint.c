@@ -60,6 +60,17 @@ static void print_sum(struct out *o, const struct lint *lint)
 	out_print(o, OUT_PLAIN, "\n");
 }
 
+/* A detected plan as the file that it would be. */
+static void print_detected(struct out *o, const struct plan *plan)
+{
+	out_print(o, OUT_PLAIN, "image: %s\n", plan->image);
+	for (size_t i = 0; i < plan->env_len; i++)
+		out_print(o, OUT_PLAIN, "%s  %s: \"%s\"\n", i ? "" : "environment:\n", plan->env[i].name, plan->env[i].value);
+	out_print(o, OUT_PLAIN, "steps:\n");
+	for (size_t i = 0; i < plan->steps_len; i++)
+		out_print(o, OUT_PLAIN, "  - name: %s\n    run: %s\n", plan->steps[i].name, plan->steps[i].run);
+}
+
 int cmd_lint(struct cli *c, struct err *err)
 {
 	CLEANUP(gitrepo_close) struct gitrepo *repo = cli_arg(c, 0) ? NULL : resolve_here();
@@ -83,6 +94,8 @@ int cmd_lint(struct cli *c, struct err *err)
 				   lint.shell, "findings", findings);
 	if (c->out.json)
 		out_json(&c->out, answer);
+	if (lint.found.origin == JOB_ORIGIN_DETECTED && !c->out.json)
+		print_detected(&c->out, &lint.found.plan);
 	print_sum(&c->out, &lint);
 	return lint.errors ? EXITCODE_USAGE : EXITCODE_DONE;
 }

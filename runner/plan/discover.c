@@ -201,6 +201,18 @@ int plan_discover(plan_read_fn read, void *context, struct plan_found *ret, stru
 		sha256_hex(f.sha256, bytes.data, bytes.len);
 		return finish(&f, ret, err);
 	}
+	struct plan_found f = {.origin = JOB_ORIGIN_DETECTED, .format = PLAN_FORMAT_DETECTED};
+	const char *file = "";
+	int rc = plan_detect(&tree, &f.plan, &file, err);
+	if (rc && rc != ERR_NOT_FOUND)
+		return rc;
+	if (!rc) {
+		snprintf(f.path, sizeof f.path, "%s", file);
+		rc = finish(&f, ret, err);
+		if (!rc)
+			memcpy(ret->sha256, ret->canonical_sha256, sizeof ret->sha256);
+		return rc;
+	}
 	err_set(err, ERR_NOT_FOUND, "no plan: the commit has no %s", PLAN_FILES_TEXT);
 	err_hint(err, "commit a %s with image and steps, or say what to run with --cmd", PLAN_FILE);
 	return ERR_NOT_FOUND;

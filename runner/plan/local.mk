@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += libtalkoo-plan.la libtalkoo-lint.la
 libtalkoo_plan_la_SOURCES = \
 	runner/plan/ambient.c \
 	runner/plan/ambient_args.c runner/plan/ambient_args.h \
+	runner/plan/detect.c \
 	runner/plan/discover.c \
 	runner/plan/native.c \
 	runner/plan/plan_parts.c runner/plan/plan_parts.h \

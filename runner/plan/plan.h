@@ -1,7 +1,8 @@
 /* The plan: what a commit says is to be done with it. Bytes in, a value out; used by the runner's pack stage, by lint and
  * by announce.
  *
- * A plan comes from the tree (PLAN_FILE: `talkoo` format; Ambient's and Radicle's native files), or from the command line
+ * A plan comes from the tree (PLAN_FILE: `talkoo` format; Ambient's and Radicle's native files), else from what its
+ * build system is (detected), or from the command line
  * (plan_inline). plan_discover() is the one place that knows the order in which they are looked for.
  * Must not know: git, files, the network, how a VM runs it. Pure. Links: base, proto's ids, libsodium (SHA-256).
  *
@@ -40,7 +41,8 @@
 	X(PLAN_FORMAT_TALKOO, 1, "talkoo")                                                                             \
 	X(PLAN_FORMAT_INLINE, 2, "inline")                                                                             \
 	X(PLAN_FORMAT_AMBIENT, 3, "ambient")                                                                           \
-	X(PLAN_FORMAT_NATIVE, 4, "native")
+	X(PLAN_FORMAT_NATIVE, 4, "native")                                                                             \
+	X(PLAN_FORMAT_DETECTED, 5, "detected")
 
 enum plan_format {
 #define X(name, value, text) name = value,
@@ -100,7 +102,7 @@ struct plan_found {
 	struct plan plan;
 	enum job_origin origin;
 	enum plan_format format;
-	char path[256];              /* in the tree; "" for an inline plan */
+	char path[256];              /* in the tree; of a detected one what it was made of; "" for an inline plan */
 	char sha256[65];             /* hex: of the file; of plan_canonical() when detected; of the commands when inline */
 	char canonical_sha256[65];   /* of plan_canonical() */
 };

@@ -19,6 +19,8 @@ int plan_ambient_parse(const char *path, const void *bytes, size_t len, const st
 		       struct err *err) MUST_CHECK;
 int plan_native_parse(const char *path, const void *bytes, size_t len, const struct plan_tree *tree, struct plan *ret,
 		      struct err *err) MUST_CHECK;
+/* The plan of a tree without a plan file; *ret_file: what it was made of, static. ERR_NOT_FOUND: nothing that is known. */
+int plan_detect(const struct plan_tree *tree, struct plan *ret, const char **ret_file, struct err *err) MUST_CHECK;
 
 /* One more step. name NULL: its first line. from: where it stands in the file; is_text: the commands are that very
  * text, so that the shell's line numbers mean lines of the file. prelude may be NULL. ERR_LIMIT past the ceilings. */
