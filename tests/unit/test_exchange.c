@@ -344,6 +344,7 @@ static void test_relay(void)
 	run(&w);
 	expect(&w, 0, false, "never two hops");
 	OK(!w.n[3].opens && w.n[0].why == EXCHANGE_END_NOT_FOUND, "who is two hops away is not asked");
+	OK(!w.n[0].opens, "nor is who asks");
 	world_release(&w);
 
 	world_init(&w, 50 * MERKLE_LEAF_LEN); /* a liar behind the hop is found out there, and the next asked */
@@ -386,6 +387,35 @@ static void test_relay(void)
 	for (; passed < 40 && w.n[2].closes == 0; passed++)
 		pass(&w, 1000);
 	OK(w.n[2].closes == 1 && !w.n[0].done && !w.n[0].failed, "a want that is cancelled cancels upstream, and says nothing more");
+	world_release(&w);
+}
+
+/* A true leaf that the source was not allowed to send yet: a hop that took it would hold more than it said. */
+static void test_window(void)
+{
+	struct world w;
+	world_init(&w, 100 * MERKLE_LEAF_LEN);
+	w.n[2].has_blob = true;
+	link_nodes(&w, 0, 1);
+	link_nodes(&w, 1, 2);
+	want(&w, 0);
+	w.blocked[1][0] = true;
+	run(&w);
+	CLEANUP(cleanup_free) struct merkle_hash *nodes = calloc(merkle_tree_len(w.leaves_len), sizeof *nodes);
+	CLEANUP(buf_release) struct buf b;
+	if (!nodes)
+		abort();
+	memcpy(nodes, w.leaves, w.leaves_len * sizeof *nodes);
+	merkle_build(nodes, w.leaves_len);
+	struct exchange_leaf leaf = {.stream = 2, .index = EXCHANGE_RELAY_WINDOW, .bytes = w.blob + EXCHANGE_RELAY_WINDOW * MERKLE_LEAF_LEN,
+				     .len = MERKLE_LEAF_LEN};
+	leaf.path_len = merkle_path(nodes, w.leaves_len, EXCHANGE_RELAY_WINDOW, leaf.path);
+	buf_init(&b, SESSION_MESSAGE_MAX);
+	exchange_leaf_encode(&leaf, &b);
+	exchange_input(w.n[1].e, number(2), MSG_BLOB_DATA, b.data, b.len, w.now_ms);
+	run(&w);
+	INTEQ(exchange_stats(w.n[1].e)->false_data, 1);
+	INTEQ(w.n[2].closes, 1);
 	world_release(&w);
 }
 
@@ -544,6 +574,7 @@ int main(void)
 	test_sizes();
 	test_bad_sources();
 	test_relay();
+	test_window();
 	test_serving();
 	test_floods();
 	test_malformed();

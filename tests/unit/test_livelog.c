@@ -313,6 +313,16 @@ static void test_ways(void)
 	INTEQ(livelog_stats(w.n[2].l)->chunks_out, 1);
 	world_release(&w);
 
+	world_init(&w); /* a newer claim that came by the reader */
+	grow(&w, 100, false);
+	subscribe(&w, 3, 0);
+	run(&w);
+	route(&w, 2, 3);
+	grow(&w, 50, false);
+	run(&w);
+	OK(w.n[3].got == 150 && !w.n[3].lost && w.n[2].subs_out == 1, "a way that leads back moves nothing");
+	world_release(&w);
+
 	world_init(&w); /* round in circles: two, then three */
 	route(&w, 2, 3);
 	grow(&w, 100, false);
@@ -390,6 +400,30 @@ static void test_ceilings(void)
 	world_release(&w);
 }
 
+/* Node 0 is played by hand: 2 reads from it by way of 1. */
+static void play_source(struct world *w)
+{
+	world_init(w);
+	w->log_len = LOG_MAX;
+	unlink_nodes(w, 0, 1);
+	livelog_peer_open(w->n[1].l, number(0), &w->n[0].id);
+	subscribe(w, 2, 0);
+	run(w);
+}
+
+static void play_chunk(struct world *w, uint64_t offset, size_t len)
+{
+	struct livelog_chunk chunk = {.stream = 2 + (memcmp(&w->n[1].id, &w->n[0].id, 32) > 0), .offset = offset, .bytes = w->log + offset, .len = len};
+	CLEANUP(buf_release) struct buf b;
+	buf_init(&b, 20000);
+	livelog_signed_bytes("main", &w->job, &chunk, &b);
+	crypto_sign_detached(chunk.signature, NULL, b.data, b.len, w->n[0].secret);
+	buf_reset(&b);
+	livelog_chunk_encode(&chunk, &b);
+	livelog_input(w->n[1].l, number(0), MSG_LOG_DATA, b.data, b.len, w->now_ms);
+	run(w);
+}
+
 /* A source that sends what it must not: older bytes, more than the window, more than the rate, data nobody asked for. */
 static void test_malformed(void)
 {
@@ -408,30 +442,21 @@ static void test_malformed(void)
 		{{0, 8192, 16384, 24576, 32768}, 8192, 3 * 8192, "more than the window"},
 	};
 	for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
-		world_init(&w);
-		w.log_len = LOG_MAX;
+		play_source(&w);
 		w.n[2].is_deaf = true; /* confirms nothing, so that the window of 1 fills */
-		unlink_nodes(&w, 0, 1);
-		w.linked[0][1] = false;
-		livelog_peer_open(w.n[1].l, number(0), &w.n[0].id); /* node 0 is played here */
-		subscribe(&w, 2, 0);
-		run(&w);
-		const uint64_t stream = 2 + (memcmp(&w.n[1].id, &w.n[0].id, 32) > 0);
-		for (size_t i = 0; i < ARRAY_LEN(cases[c].offsets) && (i < 2 || cases[c].offsets[i]); i++) {
-			struct livelog_chunk chunk = {.stream = stream, .offset = cases[c].offsets[i], .bytes = w.log + cases[c].offsets[i], .len = cases[c].len};
-			CLEANUP(buf_release) struct buf b;
-			buf_init(&b, 20000);
-			livelog_signed_bytes("main", &w.job, &chunk, &b);
-			crypto_sign_detached(chunk.signature, NULL, b.data, b.len, w.n[0].secret);
-			buf_reset(&b);
-			livelog_chunk_encode(&chunk, &b);
-			livelog_input(w.n[1].l, number(0), MSG_LOG_DATA, b.data, b.len, w.now_ms);
-			run(&w);
-		}
+		for (size_t i = 0; i < ARRAY_LEN(cases[c].offsets) && (i < 2 || cases[c].offsets[i]); i++)
+			play_chunk(&w, cases[c].offsets[i], cases[c].len);
 		OK(w.n[2].lost == 1 && livelog_stats(w.n[1].l)->malformed == 1 && w.n[2].got == cases[c].taken, "%s (%llu taken)", cases[c].what,
 		   (unsigned long long)w.n[2].got);
 		world_release(&w);
 	}
+	play_source(&w);
+	const unsigned burst = 2 * LIVELOG_RATE / LIVELOG_CHUNK_COST_MIN;
+	for (unsigned i = 0; i < burst + 1; i++)
+		play_chunk(&w, i, 1);
+	OK(w.n[2].got == burst && livelog_stats(w.n[1].l)->malformed == 1 && w.n[2].lost == 1, "more than the rate, byte by byte (%llu taken)",
+	   (unsigned long long)w.n[2].got);
+	world_release(&w);
 }
 
 int main(void)
