@@ -4,10 +4,12 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "p2p/transport_uv.h"
+#include "p2p/network_impl.h"
+#include "p2p/transport_impl_uv.h"
 #include "proto/base/cleanup.h"
 #include "tests/unit/samples.h"
 #include "tests/unit/tap.h"
@@ -209,6 +211,73 @@ static void test_slow(struct node *a)
 	close(fd);
 }
 
+static struct conn *conn_with(const struct node *n, const struct node *other)
+{
+	return network_conn(n->network, network_find(n->network, &other->key.id));
+}
+
+/* Sends what no peer knows, as long as the connection is there and has room; how much waits then. */
+static size_t fill(struct node *n, struct conn *c)
+{
+	static const uint8_t bulk[SESSION_BULK_LEN];
+	size_t waiting = 0;
+	for (session_output(c->session, &waiting); waiting < SESSION_OUTPUT_MAX / 2; session_output(c->session, &waiting))
+		if (!session_send(c->session, (enum session_message)200, bulk, sizeof bulk))
+			break;
+	transport_poke(n->transport);
+	return waiting;
+}
+
+/* A peer that takes nothing more: its socket fills, then it is hung up on, and only it. */
+static void test_slow_reader(struct node *a)
+{
+	static const uint8_t bulk[SESSION_BULK_LEN];
+	struct node c;
+	start(&c, 8, "main", NULL);
+	call(&c, a, transport_port(a->transport));
+	RUN_UNTIL(c.opened && conn_with(a, &c), "a peer");
+	uv_read_stop((uv_stream_t *)&c.transport->links->tcp);
+	size_t written = 0;
+	for (unsigned still = 0; still < 50 && written < (64u << 20); still++) {
+		const uint64_t before = session_stats(conn_with(a, &c)->session)->bytes_out;
+		fill(a, conn_with(a, &c));
+		uv_run(uv_default_loop(), UV_RUN_NOWAIT);
+		written = session_stats(conn_with(a, &c)->session)->bytes_out;
+		still = written > before ? 0 : still;
+	}
+	OK(written > TRANSPORT_UNSENT_BYTES && written < (64u << 20), "the kernel took %zu bytes and no more", written);
+	const uint64_t before = closed(a, CLOSE_SLOW);
+	for (unsigned i = 0; i < 128 && conn_with(a, &c); i++)
+		session_send(conn_with(a, &c)->session, (enum session_message)200, bulk, sizeof bulk);
+	transport_poke(a->transport);
+	RUN_UNTIL(closed(a, CLOSE_SLOW) == before + 1, "past the ceiling it is hung up on");
+	stop(&c);
+	RUN_UNTIL(network_stats(a->network)->open == 1, "and gone");
+}
+
+/* No descriptor left: who calls then is turned away, the loop does not spin, and later ones come in. */
+static void test_no_descriptors(struct node *a)
+{
+	struct rlimit limit, less;
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int next = dup(fd);
+	const struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(transport_port(a->transport)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	less = limit;
+	less.rlim_cur = (rlim_t)next;
+	setrlimit(RLIMIT_NOFILE, &less);
+	(void)!connect(fd, (const struct sockaddr *)&in, sizeof in);
+	const size_t shaking = network_stats(a->network)->shaking;
+	unsigned turns = 0;
+	for (const uint64_t until = uv_hrtime() + 200000000; uv_hrtime() < until; turns++)
+		uv_run(uv_default_loop(), UV_RUN_ONCE);
+	OK(turns < 200, "it does not spin: %u turns", turns);
+	INTEQ(network_stats(a->network)->shaking, shaking);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	close(fd);
+}
+
 static void test_close_in_each_state(struct node *a)
 {
 	for (unsigned turns = 0; turns < 12; turns++) {
@@ -254,6 +323,9 @@ int main(void)
 	test_nobody();
 	test_crowd(&a);
 	test_slow(&a);
+	test_slow_reader(&a);
+	test_no_descriptors(&a);
+	test_garbage(&a);
 	test_close_in_each_state(&a);
 	OK(!b.gone && network_stats(b.network)->open == 1, "and the first two never noticed");
 	stop(&b);
