@@ -27,4 +27,4 @@ test_store_disk_LDADD = libtalkoo-store.la
 
 BENCH_TARGETS += bench_store
 bench_store_SOURCES = tests/bench/bench_store.c
-bench_store_LDADD = libtalkoo-store.la
+bench_store_LDADD = libtalkoo-core.la

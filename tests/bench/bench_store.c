@@ -1,5 +1,7 @@
-/* Figure: 600-byte records of 1,000 authors, from received bytes to durable: record_open() and store_submit(), against
- * libsodium's bare verification of the same bytes on one core, in interleaved rounds on a real disk.
+/* Figure: 600-byte records of 1,000 authors, from received bytes to durable: record_open(), intake with its rules and
+ * store_submit(), against libsodium's bare verification of the same bytes on one core, in interleaved rounds on a real disk.
+ * The records are results of volunteers that their jobs list; the jobs (one to 32 results) are there before, and their author's
+ * quota is lifted.
  *
  *   bench_store [--rows N] [--rounds N] [--dir FOLDER]      defaults 100000, 10, .
  *
@@ -17,14 +19,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/intake.h"
 #include "node/store/store.h"
 #include "proto/base/cleanup.h"
-#include "proto/mp.h"
 
 #define AUTHORS 1000
 #define RECORD_BYTES 600
 #define VERIFY_COUNT 20000
 #define ROUNDS_MAX 100
+#define PER_JOB PROJECT_KEYS_MAX
+#define CREATED_MS UINT64_C(1700000000000)
 
 struct wire {
 	uint8_t bytes[RECORD_BYTES + 8], signature[64];
@@ -52,27 +56,80 @@ static double seconds(clockid_t clock)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static uint8_t secrets[AUTHORS][64], founder_secret[64];
+static struct node_id ids[AUTHORS], founder;
+static struct id32 project, topic;
+static uint8_t nonce[16];
+static struct record *project_record, **jobs;
+static size_t jobs_len;
+
+static struct record *sign(struct record_fields *f, const struct buf *body, const uint8_t secret[64])
+{
+	struct record *r = NULL;
+	struct err err = {0};
+	f->topic = topic;
+	f->body = body->data;
+	f->body_len = body->len;
+	check(record_sign(f, secret, "main", &r, &err), &err);
+	return r;
+}
+
+static void make_project(void)
+{
+	static struct project_body p;
+	CLEANUP(buf_release) struct buf body;
+	buf_init(&body, RECORD_LEN_MAX);
+	crypto_sign_keypair(founder.b, founder_secret);
+	for (size_t i = 0; i < AUTHORS; i++)
+		crypto_sign_keypair(ids[i].b, secrets[i]);
+	project_id_derive(&founder, nonce, &project);
+	topic_derive(&project, &topic);
+	snprintf(p.name, sizeof p.name, "bench");
+	project_body_encode(&p, &body);
+	struct record_fields f = {.kind = RECORD_PROJECT, .created_ms = CREATED_MS, .sequence = CREATED_MS, .key = nonce, .key_len = sizeof nonce};
+	project_record = sign(&f, &body, founder_secret);
+}
+
+/* Job n lists the authors of the results 32 n to 32 n + 31. */
+static struct record *make_job(size_t n)
+{
+	static struct job_body b;
+	CLEANUP(buf_release) struct buf body;
+	buf_init(&body, RECORD_LEN_MAX);
+	b.project = project;
+	b.project_sequence = CREATED_MS;
+	snprintf(b.commit, sizeof b.commit, "%040zx", n);
+	snprintf(b.ref, sizeof b.ref, "refs/heads/main");
+	snprintf(b.arch, sizeof b.arch, "x86_64");
+	b.claim_until_ms = CREATED_MS + DAY_MS;
+	b.wanted = 1;
+	for (b.volunteers_len = 0; b.volunteers_len < PER_JOB; b.volunteers_len++)
+		b.volunteers[b.volunteers_len] = ids[(n * PER_JOB + b.volunteers_len) % AUTHORS];
+	b.plan_origin = PLAN_TREE;
+	snprintf(b.plan_path, sizeof b.plan_path, ".talkoo.yml");
+	memset(b.plan_sha256, 'a', 64);
+	job_body_encode(&b, &body);
+	struct record_fields f = {.kind = RECORD_JOB, .created_ms = CREATED_MS + n, .sequence = CREATED_MS + n};
+	return sign(&f, &body, founder_secret);
+}
+
 /* A result is what comes most often, and fills every index but the one of replaceable kinds. */
 static struct record *sign_one(size_t n, const uint8_t secret[64])
 {
-	static uint8_t filler[RECORD_BYTES];
+	static size_t reason_len = 300; /* the envelope takes the rest; found once */
+	struct result_body b = {.job = *record_id(jobs[n / PER_JOB]), .outcome = OUTCOME_ERROR};
 	CLEANUP(buf_release) struct buf body;
-	struct record *r = NULL;
-	struct err err = {0};
-	/* the envelope takes the rest; found once, the same for all but a byte or two */
-	static size_t body_len = RECORD_BYTES - 120;
-	randombytes_buf(filler, 32);
-	buf_init(&body, RECORD_BYTES);
-	mp_put_array(&body, 1);
-	mp_put_bin(&body, filler, body_len);
-	struct record_fields f = {.kind = RECORD_RESULT, .created_ms = UINT64_C(1700000000000) + n, .sequence = UINT64_C(1700000000000) + n,
-				  .body = body.data, .body_len = body.len};
-	f.expires_ms = f.created_ms + record_kind_lifetime_ms(f.kind);
-	check(record_sign(&f, secret, "main", &r, &err), &err);
+	buf_init(&body, RECORD_RESULT_LEN_MAX);
+	memset(b.reason, 'x', reason_len);
+	snprintf(b.reason + reason_len, 12, " %010zu", n);
+	result_body_encode(&b, &body);
+	struct record_fields f = {.kind = RECORD_RESULT, .created_ms = CREATED_MS + n, .sequence = CREATED_MS + n, .depends_len = 1};
+	f.depends[0] = b.job;
+	struct record *r = sign(&f, &body, secret);
 	size_t len;
 	(void)record_bytes(r, &len);
 	if (n == 0 && len != RECORD_BYTES) {
-		body_len = (size_t)((long)body_len + RECORD_BYTES - (long)len);
+		reason_len = (size_t)((long)reason_len + RECORD_BYTES - (long)len);
 		record_unref(r);
 		return sign_one(1, secret);
 	}
@@ -81,13 +138,14 @@ static struct record *sign_one(size_t n, const uint8_t secret[64])
 
 static void make_wires(void)
 {
-	static uint8_t secrets[AUTHORS][64];
-	struct node_id ids[AUTHORS];
-	for (size_t i = 0; i < AUTHORS; i++)
-		crypto_sign_keypair(ids[i].b, secrets[i]);
+	make_project();
+	jobs_len = (rows + PER_JOB - 1) / PER_JOB;
+	jobs = calloc(jobs_len, sizeof(void *));
 	wires = calloc(rows, sizeof *wires);
-	if (!wires)
+	if (!wires || !jobs)
 		exit(1);
+	for (size_t n = 0; n < jobs_len; n++)
+		jobs[n] = make_job(n);
 	for (size_t n = 0; n < rows; n++) {
 		struct record *r = sign_one(n, secrets[n % AUTHORS]);
 		const uint8_t *bytes = record_bytes(r, &wires[n].len);
@@ -123,27 +181,16 @@ static void on_durable(void *user, int code, const struct err *err)
 	durable++;
 }
 
-static void job_of(size_t n, struct id32 *project, struct id32 *job, char commit[41])
+static void submit(struct store *s, struct intake_effects *fx)
 {
-	const uint32_t p = (uint32_t)(n % 100), j = (uint32_t)(n / 10);
-	crypto_generichash(project->b, 32, (const uint8_t *)&p, sizeof p, NULL, 0);
-	crypto_generichash(job->b, 32, (const uint8_t *)&j, sizeof j, (const uint8_t *)"0123456789abcdef", 16);
-	for (unsigned i = 0; i < 20; i++)
-		snprintf(commit + 2 * i, 3, "%02x", job->b[i]);
-}
-
-static void intake(struct store *s, const struct wire *w, size_t n)
-{
-	struct record *r = NULL;
 	struct err err = {0};
-	struct id32 project, job;
-	char commit[41];
-	check(record_open(w->bytes, w->len, w->signature, "main", &r, NULL, &err), &err);
-	job_of(n, &project, &job, commit);
 	int code;
 	do {
 		struct store_batch *b = store_batch_new();
-		store_put_record(b, r, &project, commit, &job);
+		for (size_t i = 0; i < fx->puts_len; i++) {
+			const struct intake_put *put = &fx->puts[i];
+			store_put_record(b, put->record, &put->project, put->commit[0] ? put->commit : NULL, put->has_job ? &put->job : NULL);
+		}
 		code = store_submit(s, b, on_durable, NULL, &err);
 		if (code == ERR_LIMIT) {
 			(void)store_poll(s);
@@ -151,7 +198,38 @@ static void intake(struct store *s, const struct wire *w, size_t n)
 		}
 	} while (code == ERR_LIMIT);
 	check(code, &err);
+}
+
+static void admit(struct store *s, struct intake *in, struct record *r)
+{
+	CLEANUP(intake_effects_release) struct intake_effects fx = {0};
+	const enum intake_reason why = intake_offer(in, r, 1, CREATED_MS + DAY_MS, &fx);
+	if (why != INTAKE_ADMITTED || fx.puts_len != 1 || fx.deletes_len) {
+		fprintf(stderr, "not admitted: %s\n", intake_reason_name(why));
+		exit(1);
+	}
+	submit(s, &fx);
+}
+
+static void intake(struct store *s, struct intake *in, const struct wire *w)
+{
+	struct record *r = NULL;
+	struct err err = {0};
+	check(record_open(w->bytes, w->len, w->signature, "main", &r, NULL, &err), &err);
+	admit(s, in, r);
 	record_unref(r);
+}
+
+static struct intake *open_intake(void)
+{
+	static const uint8_t hash_key[crypto_shorthash_KEYBYTES] = {1};
+	struct intake_limits limits;
+	intake_limits_default(&limits);
+	limits.per_author = limits.per_topic = limits.records;
+	struct intake *in = intake_new(&limits, hash_key);
+	if (!in || !intake_follow(in, &project))
+		exit(1);
+	return in;
 }
 
 struct result {
@@ -168,10 +246,15 @@ static struct result measure(size_t count, unsigned batch_max)
 	struct store *s = NULL;
 	struct err err = {0};
 	check(store_open(&o, &s, &err), &err);
+	struct intake *in = open_intake();
+	admit(s, in, project_record);
+	for (size_t n = 0; n < jobs_len; n++)
+		admit(s, in, jobs[n]);
+	store_flush(s);
 	durable = 0;
 	const double start = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
 	for (size_t n = 0; n < count; n++) {
-		intake(s, &wires[n], n);
+		intake(s, in, &wires[n]);
 		if (batch_max == 1)
 			store_flush(s);
 		else if (n % 64 == 0)
@@ -183,6 +266,7 @@ static struct result measure(size_t count, unsigned batch_max)
 	if (durable != count)
 		exit(1);
 	store_close(s);
+	intake_free(in);
 	(void)unlink(path);
 	return r;
 }
@@ -268,6 +352,10 @@ int main(int argc, char **argv)
 	print_spread("  all threads on one core, of bare verify", one_ratio, "");
 	print_spread("intake, one record a commit", single, "k/s");
 	print_spread("  of bare verify", single_ratio, "");
+	for (size_t n = 0; n < jobs_len; n++)
+		record_unref(jobs[n]);
+	record_unref(project_record);
+	free(jobs);
 	free(wires);
 	return 0;
 }

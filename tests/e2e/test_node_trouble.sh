@@ -185,20 +185,52 @@ if mount -t tmpfs -o size=8m talkoo-test "$full" 2>/dev/null; then
 	expect 0 "start" -- talkoo --home "$full/home" start
 	expect 0 "a project" -- talkoo --home "$full/home" project create first --url https://example.org/first.git
 	first=$(cat "$out")
+	acknowledged=$dir/acknowledged.full
+	echo "$first" >"$acknowledged"
 	dd if=/dev/zero of="$full/filler" bs=64k 2>/dev/null
+	truncate -s -256K "$full/filler" # room for some
 	for i in $(seq 1 400); do
 		talkoo --home "$full/home" project create "p$i" --url https://example.org/p.git >"$out" 2>"$err" || break
+		cat "$out" >>"$acknowledged"
 	done
 	[ "$i" -lt 400 ] && grep -q '^error: ' "$err"
 	ok $? "a full disk is an error that is said"
+	dd if=/dev/zero of="$full/filler2" bs=1k 2>/dev/null # the last bytes too
+	refused() { # each try names another node
+		node=$(head -c 32 /dev/urandom | python3 "$dir/id.py")
+		! talkoo --home "$full/home" trust add "$node" >"$out" 2>"$err"
+	}
+	cat >"$dir/id.py" <<-'PY'
+		import sys
+		n, t = int.from_bytes(b"\xed\x01" + sys.stdin.buffer.read(), "big"), ""
+		while n:
+		    n, r = divmod(n, 58)
+		    t = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"[r] + t
+		print("did:key:z" + t)
+	PY
+	poll 10 refused
+	ok $? "in the end nothing can be stored"
+	not_remembered() { ! talkoo --home "$full/home" trust list | grep -qF "${node#did:key:}"; }
+	poll 5 not_remembered
+	ok $? "what could not be stored is not remembered either"
 	expect 0 "the node answers on" -- talkoo --home "$full/home" status
-	prints 'cannot be written|disk' "and says why it takes nothing"
-	rm "$full/filler"
-	poll 90 talkoo --home "$full/home" project create after --url https://example.org/after.git
-	ok $? "with room again it goes on"
-	expect 0 "stop" -- talkoo --home "$full/home" stop
-	expect 0 "start: the database is whole" -- talkoo --home "$full/home" start
-	expect 0 "what was acknowledged is there" -- talkoo --home "$full/home" project show "$first"
+	prints '^paused: .*cannot be written' "it says why it takes nothing"
+	prints "until .*disk" "and what ends that"
+	rm "$full/filler" "$full/filler2"
+	works() { talkoo --home "$full/home" status | grep -q '^idle'; }
+	poll 30 works
+	ok $? "with room again it goes on by itself"
+	poll 30 talkoo --home "$full/home" project create after --url https://example.org/after.git
+	ok $? "and stores again"
+	kill -9 "$(TALKOO_HOME=$full/home state=$full/home/state node_pid)"
+	expect 0 "start after kill -9: the database is whole" -- talkoo --home "$full/home" start
+	missing=0
+	while read -r link; do
+		talkoo --home "$full/home" project show "$link" >"$out" 2>"$err" || missing=$((missing + 1))
+	done <"$acknowledged"
+	echo "# $(wc -l <"$acknowledged") acknowledged, $missing missing"
+	[ "$missing" -eq 0 ]
+	ok $? "nothing acknowledged is lost"
 	expect 0 "stop" -- talkoo --home "$full/home" stop
 	umount "$full"
 else
