@@ -44,6 +44,7 @@ struct dialer {
 	size_t pinned_len;
 	struct followed *topics;
 	size_t topics_len;
+	uint16_t needy[4 * DIALER_TOPICS_MAX]; /* plan: indices of topics that lack carriers, plus one, by tag */
 	struct peer peers[DIALER_PEERS_MAX];
 	size_t peers_len;
 	struct call calls[DIALER_CALLS_MAX];

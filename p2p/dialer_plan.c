@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "p2p/dialer_impl.h"
+#include "proto/base/cleanup.h"
 
 #define ASKED_PEERS 3     /* for one topic at a time */
 #define ASKED_TOPICS_MAX 8 /* of one peer in one plan; the others are asked for in the next */
@@ -42,18 +43,41 @@ static bool is_pinned_id(const struct dialer *d, const struct node_id *id)
 	return false;
 }
 
-/* One need less for every topic that e carries. Whether there was any. */
+/* The topics that lack carriers, by their tags: an entry's few topics are looked up here, not compared with all that are followed. */
+static void index_needs(struct dialer *d)
+{
+	memset(d->needy, 0, sizeof d->needy);
+	for (size_t i = 0; i < d->topics_len; i++) {
+		if (!d->topics[i].need)
+			continue;
+		size_t at = addrbook_tag(&d->topics[i].id) % ARRAY_LEN(d->needy);
+		while (d->needy[at])
+			at = (at + 1) % ARRAY_LEN(d->needy);
+		d->needy[at] = (uint16_t)(i + 1);
+	}
+}
+
+static struct followed *needy_topic(struct dialer *d, uint64_t tag)
+{
+	for (size_t at = tag % ARRAY_LEN(d->needy); d->needy[at]; at = (at + 1) % ARRAY_LEN(d->needy)) {
+		struct followed *f = &d->topics[d->needy[at] - 1];
+		if (f->need && addrbook_tag(&f->id) == tag)
+			return f;
+	}
+	return NULL;
+}
+
+/* Whether it carries a topic that lacks carriers; is_taken: one need less for every such topic. */
 static bool serve(struct dialer *d, const struct addrbook_entry *e, bool is_taken)
 {
+	const size_t len = e->said_unix_ms ? e->said_len : ADDRBOOK_TAGS; /* its own word before hearsay */
 	bool serves = false;
-	for (size_t i = 0; i < d->topics_len; i++) {
-		struct followed *f = &d->topics[i];
-		if (!f->need || !addrbook_carries(e, &f->id))
-			continue;
-		serves = true;
-		if (!is_taken)
-			return true;
-		f->need--;
+	for (size_t i = 0; i < len && (is_taken || !serves); i++) {
+		const uint64_t tag = e->said_unix_ms ? addrbook_tag(&e->said[i]) : e->tags[i];
+		struct followed *f = tag ? needy_topic(d, tag) : NULL;
+		serves |= f != NULL;
+		if (f && is_taken)
+			f->need--;
 	}
 	return serves;
 }
@@ -76,6 +100,7 @@ static struct needs count_needs(struct dialer *d)
 			look_again(d, p->doubt_until_ms);
 	}
 	n.others = others < DIALER_RANDOM ? DIALER_RANDOM - others : 0;
+	index_needs(d);
 	return n;
 }
 

@@ -2,6 +2,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "p2p/dialer.h"
 #include "proto/base/cleanup.h"
@@ -421,6 +422,43 @@ static void test_ceilings(void)
 	dialer_free(d);
 }
 
+/* A seed with everything full: a plan must not hold up the loop. Counted in cpu time, with a guard of far more than it takes. */
+static void test_full(void)
+{
+	struct dialer *d = new_dialer(false);
+	struct seen s;
+	size_t learned = 0;
+	for (uint32_t i = 1; i <= DIALER_TOPICS_MAX; i++) {
+		struct id32 t = {{0}};
+		crypto_generichash(t.b, sizeof t.b, (const uint8_t *)&i, sizeof i, NULL, 0);
+		dialer_follow(d, &t, T0);
+	}
+	for (uint32_t i = 0; i < 40; i++) {
+		const struct node_id id = id_of(1000 + (i << 8));
+		opened(d, 1 + (i << 8), &id, NULL, false, T0);
+		for (uint32_t k = 0; k < 100; k++) {
+			char host[32];
+			struct id32 t = {{0}};
+			const uint32_t topic = 1 + (i * 100 + k) % DIALER_TOPICS_MAX;
+			crypto_generichash(t.b, sizeof t.b, (const uint8_t *)&topic, sizeof topic, NULL, 0);
+			snprintf(host, sizeof host, "%u.%u.0.1", 11 + i, k);
+			learned += learn(d, 1 + (i << 8), i * 100 + k, host, &t);
+		}
+	}
+	drain(d, &s);
+	OK(learned > 1000 && s.dials_len == DIALER_CALLS_MAX, "%zu learned, %zu calls", learned, s.dials_len);
+	const clock_t start = clock();
+	for (unsigned i = 0; i < 100; i++) {
+		dialer_failed(d, &s.dials[0], false, T0 + i);
+		drain(d, &s);
+		if (s.dials_len != 1)
+			break;
+	}
+	const double ms = (double)(clock() - start) * 1000 / CLOCKS_PER_SEC / 100;
+	OK(ms < 50, "a plan takes %.2f ms", ms);
+	dialer_free(d);
+}
+
 int main(void)
 {
 	if (sodium_init() < 0)
@@ -436,6 +474,7 @@ int main(void)
 	test_crossed();
 	test_woke();
 	test_ceilings();
+	test_full();
 	dialer_free(NULL);
 	return tap_done();
 }
