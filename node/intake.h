@@ -1,7 +1,7 @@
 /* The one door for records, our own too: decides whether a verified record becomes part of what this node knows, and what
  * must go for it. The index it writes includes what is submitted to the store but not committed.
  *
- * Rules (PROTOCOL 5.7): a topic must be followed; `project` by its founder; `job` and `cancel` by a maintainer (or a former one,
+ * Rules (PROTOCOL 5.8): a topic must be followed; `project` by its founder; `job` and `cancel` by a maintainer (or a former one,
  * created before the removal) of the newest project state, which must be at least the one that the job relied on; `claim` and
  * `result` for an admitted job, from maintainers and listed volunteers always, from others the lowest 16 by hash of (job, author);
  * from a key that this node trusts always, but then beside the set. A result's statement must be about its job. What depends on

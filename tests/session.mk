@@ -23,3 +23,8 @@ BENCH_TARGETS += bench_channel
 bench_channel_SOURCES = tests/bench/bench_channel.c tests/unit/samples.c tests/unit/samples.h
 bench_channel_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS) $(UV_CFLAGS)
 bench_channel_LDADD = libtalkoo-transport.la
+
+UNIT_TESTS += test_channel_vectors
+test_channel_vectors_SOURCES = tests/unit/test_channel_vectors.c tests/unit/tap.c tests/unit/tap.h
+test_channel_vectors_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
+test_channel_vectors_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS) $(JANSSON_LIBS)

@@ -392,11 +392,36 @@ def check_urls(vectors):
            "url " + one["text"])
 
 
+def check_channel(vectors):
+    """Proofs and hellos (PROTOCOL 11.2, 11.5), and the sizes of what is said (11.1, 11.3); Noise itself has published vectors."""
+    network = vectors["network"].encode()
+    for one in vectors["nodes"]:
+        what = one["role"]
+        proof = bytes.fromhex(one["proof"])
+        key, not_after, signature = proof[:32], proof[32:40], proof[40:]
+        role = {"initiator": b"\1", "responder": b"\2"}[what]
+        message = b"talkoo-session-v1\0" + bytes([len(network)]) + network + role + bytes.fromhex(one["static_public"]) + not_after
+        ok(key.hex() == one["id"] and int.from_bytes(not_after, "big") == vectors["unix_ms"] + 86400000, what + ": the proof's id and time")
+        ok(len(signature) == 64 and openssl_verify(key, message, signature), what + ": the proof's signature")
+        hello = bytes.fromhex(one["hello"])
+        low, high, features, kinds, time, topics, port = decode(hello, 4)
+        ok(1 == low <= high and features == 0 and all(isinstance(k, int) for k in kinds) and abs(time - vectors["unix_ms"]) < 10 and
+           all(len(t) == 32 for t in topics) and len(topics) <= 256 and port in (0, 8255), what + ": hello")
+        said = bytes.fromhex("".join(one["says"]))
+        sizes = []
+        while said:
+            size = int.from_bytes(said[:2], "big")
+            sizes.append(size)
+            said = said[2 + size:]
+        shake = [32, 32 + 16 + 104 + 16] if what == "initiator" else [32 + 32 + 16 + 104 + 16]
+        ok(sizes == shake + [3 + len(hello) + 16], what + ": says its part of the handshake, and one frame with its hello")
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "..", "..", "proto", "vectors")
     for name, check in (("ids", check_ids), ("livelog", check_livelog), ("merkle", check_merkle), ("msgpack", check_msgpack), ("records", check_records),
-                        ("statements", check_statements), ("urls", check_urls)):
+                        ("statements", check_statements), ("urls", check_urls), ("channel", check_channel)):
         with open(os.path.join(folder, name + ".json"), encoding="utf-8") as f:
             check(json.load(f))
     print("1..%d" % count)
