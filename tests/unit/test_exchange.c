@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "p2p/exchange.h"
+#include "p2p/exchange_impl.h"
 #include "p2p/exchange_wire.h"
 #include "proto/base/cleanup.h"
 #include "tests/unit/tap.h"
@@ -419,6 +420,34 @@ static void test_window(void)
 	world_release(&w);
 }
 
+/* Sixteen wants whose refs claim 16 MiB each: memory comes with the leaves. */
+static void test_memory(void)
+{
+	struct world w;
+	size_t held = 0;
+	world_init(&w, EXCHANGE_SIZE_MAX);
+	w.n[1].has_blob = true;
+	w.n[1].spoil = SPOIL_SILENT;
+	w.n[1].spoil_after = 1; /* one leaf in all */
+	link_nodes(&w, 0, 1);
+	for (size_t i = 0; i < EXCHANGE_WANTS_MAX; i++) {
+		w.ref.result.b[0] = (uint8_t)i;
+		want(&w, 0);
+	}
+	OK(w.n[0].last_want && !exchange_want(w.n[0].e, &(struct exchange_ref){.size = 1}, 0, w.now_ms), "so many wants and no more");
+	run(&w);
+	for (size_t i = 0; i < EXCHANGE_WANTS_MAX; i++)
+		held += w.n[0].e->wants[i].bytes.cap;
+	OK(held >= MERKLE_LEAF_LEN && held <= 2 * MERKLE_LEAF_LEN, "wants of 256 MiB hold what came: %zu bytes for one leaf", held);
+	pass(&w, EXCHANGE_STALL_MS);
+	INTEQ(w.n[0].failed, EXCHANGE_WANTS_MAX);
+	held = 0;
+	for (size_t i = 0; i < EXCHANGE_WANTS_MAX; i++)
+		held += w.n[0].e->wants[i].bytes.cap;
+	INTEQ(held, 0);
+	world_release(&w);
+}
+
 static void test_serving(void)
 {
 	struct world w;
@@ -575,6 +604,7 @@ int main(void)
 	test_bad_sources();
 	test_relay();
 	test_window();
+	test_memory();
 	test_serving();
 	test_floods();
 	test_malformed();
