@@ -17,6 +17,10 @@
 
 #define SIDE_BY_SIDE 4
 #define SAID_MAX 2048
+#define BATCH_MIN 8      /* fewer scripts are asked about one by one */
+#define BATCH_MAX 256    /* scripts of one shell: each is an open file */
+#define BATCH_TRIES 8    /* shells that may end early at a syntax error */
+#define BATCH_SAID_MAX (256u << 10)
 #define SCRIPT_PATH "/proc/self/fd/0" /* as a file, because some shells number lines only then */
 
 static const struct shell {
@@ -47,31 +51,28 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* A file in memory with the script, readable from its start; -1 and err. */
-static int script_file(const char *script, struct err *err)
+/* A file in memory with a first line and the script, readable from its start; -1 and err. */
+static int script_file(const char *first, const char *script, unsigned flags, struct err *err)
 {
-	CLEANUP(cleanup_fd) int fd = memfd_create("step", MFD_CLOEXEC);
+	CLEANUP(cleanup_fd) int fd = memfd_create("step", flags);
 	if (fd < 0) {
 		err_errno(err, errno, "cannot hold a step's commands");
 		return -1;
 	}
-	if (io_write_full(fd, script, strlen(script), err) < 0)
+	if (io_write_full(fd, first, strlen(first), err) < 0 || io_write_full(fd, script, strlen(script), err) < 0)
 		return -1;
 	lseek(fd, 0, SEEK_SET);
 	return fd_take(&fd);
 }
 
 /* 0 or an errno. Nothing of our environment reaches the shell but where programs are. */
-static int spawn(const struct shell *shell, int in, int err_fd, pid_t *ret)
+static int spawn(char *const *argv, int in, int err_fd, pid_t *ret)
 {
 	static char locale[] = "LC_ALL=C";
 	char path[4096];
 	const char *ours = getenv("PATH");
 	snprintf(path, sizeof path, "PATH=%s", ours ? ours : "/usr/bin:/bin");
 	char *env[] = {locale, path, NULL};
-	char *argv[ARRAY_LEN(shell->argv)];
-	for (size_t i = 0; i < ARRAY_LEN(argv); i++)
-		argv[i] = (char *)(uintptr_t)shell->argv[i];
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	posix_spawn_file_actions_init(&actions);
@@ -94,7 +95,7 @@ static int spawn(const struct shell *shell, int in, int err_fd, pid_t *ret)
 /* ERR_UNSUPPORTED: that shell is not here. */
 static int start(struct slot *slot, const struct shell *shell, const char *script, struct err *err)
 {
-	CLEANUP(cleanup_fd) int in = script_file(script, err);
+	CLEANUP(cleanup_fd) int in = script_file("", script, MFD_CLOEXEC, err);
 	if (in < 0)
 		return ERR_IO;
 	int ends[2];
@@ -103,7 +104,10 @@ static int start(struct slot *slot, const struct shell *shell, const char *scrip
 	CLEANUP(cleanup_fd) int theirs = ends[1];
 	CLEANUP(cleanup_fd) int ours = ends[0];
 	pid_t pid;
-	const int rc = spawn(shell, in, theirs, &pid);
+	char *argv[ARRAY_LEN(shell->argv)];
+	for (size_t i = 0; i < ARRAY_LEN(argv); i++)
+		argv[i] = (char *)(uintptr_t)shell->argv[i];
+	const int rc = spawn(argv, in, theirs, &pid);
 	if (rc == ENOENT || rc == EACCES)
 		return err_set(err, ERR_UNSUPPORTED, "%s is not here", shell->name);
 	if (rc)
@@ -198,12 +202,20 @@ static void wait_for(struct slot *slots, bool is_last, unsigned deadline_ms, str
 	}
 }
 
+static void check_batch(const struct shell *shell, const char *const *scripts, size_t len, unsigned deadline_ms,
+			struct shell_result *results);
+
 static int check_all(const struct shell *shell, const char *const *scripts, size_t len, unsigned deadline_ms,
 		     struct shell_result *results, struct err *err)
 {
 	struct slot slots[SIDE_BY_SIDE] = {0};
 	int rc = 0;
+	memset(results, 0, len * sizeof *results);
+	if (len >= BATCH_MIN)
+		check_batch(shell, scripts, len, deadline_ms, results);
 	for (size_t next = 0; next < len && !rc; next++) {
+		if (results[next].status == SHELL_OK)
+			continue;
 		wait_for(slots, false, deadline_ms, results);
 		struct slot *slot = slots;
 		while (slot->pid)
@@ -214,6 +226,128 @@ static int check_all(const struct shell *shell, const char *const *scripts, size
 	}
 	wait_for(slots, true, deadline_ms, results);
 	return rc;
+}
+
+/* many at once */
+
+/* One shell reads all of them: each as a file whose first line is `set -n`, so that nothing behind it is executed, within a
+ * function that puts the options back when it returns. Between any two the shell says a mark; a script between whose
+ * marks nothing was said is fine. Any other is asked about on its own, for a syntax error may end this shell. */
+static const char batch_driver[] = "f() { local -; . /proc/self/fd/$1; }\n"
+				   "for s; do echo \"@@$s\" >&2; f $s; done\necho @@end >&2\n";
+
+struct batch {
+	int fds[BATCH_MAX];
+	char *said; /* BATCH_SAID_MAX bytes */
+};
+
+static void batch_release(struct batch *b)
+{
+	for (size_t i = 0; i < BATCH_MAX; i++)
+		cleanup_fd(&b->fds[i]);
+	free(b->said);
+}
+
+/* What the shell says until its end. False: too much, or too late. */
+static bool hear_all(int fd, char *said, unsigned deadline_ms)
+{
+	const uint64_t end = now_ms() + deadline_ms;
+	for (size_t len = 0; len < BATCH_SAID_MAX - 1;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		const uint64_t now = now_ms();
+		if (now >= end || poll(&p, 1, (int)(end - now)) <= 0)
+			return false;
+		const ssize_t n = read(fd, said + len, BATCH_SAID_MAX - 1 - len);
+		if (n <= 0) {
+			said[len] = 0;
+			return n == 0;
+		}
+		len += (size_t)n;
+	}
+	return false;
+}
+
+static bool run_batch(const struct shell *shell, struct batch *b, size_t len, unsigned deadline_ms)
+{
+	static char numbers[BATCH_MAX][12], dash_c[] = "-c", name[] = "lint";
+	char *argv[BATCH_MAX + 8];
+	char driver[sizeof batch_driver];
+	size_t argc = 0;
+	memcpy(driver, batch_driver, sizeof driver);
+	for (; shell->argv[argc] && strcmp(shell->argv[argc], "-n") != 0; argc++)
+		argv[argc] = (char *)(uintptr_t)shell->argv[argc];
+	argv[argc++] = dash_c;
+	argv[argc++] = driver;
+	argv[argc++] = name;
+	for (size_t i = 0; i < len; i++) {
+		snprintf(numbers[i], sizeof numbers[i], "%d", b->fds[i]);
+		argv[argc++] = numbers[i];
+	}
+	argv[argc] = NULL;
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	CLEANUP(cleanup_fd) int ours = ends[0];
+	CLEANUP(cleanup_fd) int theirs = ends[1];
+	CLEANUP(cleanup_fd) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	pid_t pid;
+	if (null < 0 || spawn(argv, null, theirs, &pid))
+		return false;
+	close(fd_take(&theirs));
+	const bool is_heard = hear_all(ours, b->said, deadline_ms);
+	if (!is_heard)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return is_heard;
+}
+
+/* Marks those that are fine as SHELL_OK. Returns how many the shell came through; the one it ended at is the last. */
+static size_t read_marks(const struct batch *b, size_t len, struct shell_result *results)
+{
+	const char *at = b->said;
+	for (size_t i = 0; i < len; i++) {
+		char mark[24], next[24];
+		snprintf(mark, sizeof mark, "@@%d\n", b->fds[i]);
+		snprintf(next, sizeof next, i + 1 < len ? "@@%d\n" : "@@end\n", i + 1 < len ? b->fds[i + 1] : 0);
+		if (strncmp(at, mark, strlen(mark)) != 0)
+			return i;
+		at += strlen(mark);
+		if (!strncmp(at, next, strlen(next))) {
+			results[i].status = SHELL_OK;
+			continue;
+		}
+		const char *found = strstr(at, next);
+		if (!found || found[-1] != '\n')
+			return i + 1;
+		at = found;
+	}
+	return len;
+}
+
+/* Only ever says that scripts are fine; what it cannot say, the caller finds out one by one. */
+static void check_batch(const struct shell *shell, const char *const *scripts, size_t len, unsigned deadline_ms,
+			struct shell_result *results)
+{
+	struct batch b = {.said = malloc(BATCH_SAID_MAX)};
+	memset(b.fds, -1, sizeof b.fds);
+	size_t done = 0, tries = 0;
+	while (b.said && done < len && tries++ < BATCH_TRIES) {
+		const size_t some = len - done < BATCH_MAX ? len - done : BATCH_MAX;
+		bool is_ready = true;
+		for (size_t i = 0; i < some && is_ready; i++) {
+			cleanup_fd(&b.fds[i]);
+			b.fds[i] = script_file("set -n\n", scripts[done + i], 0, NULL);
+			is_ready = b.fds[i] >= 0;
+		}
+		if (!is_ready || !run_batch(shell, &b, some, deadline_ms))
+			break;
+		const size_t through = read_marks(&b, some, results + done);
+		if (!through)
+			break;
+		done += through;
+	}
+	batch_release(&b);
 }
 
 int shell_check(enum shell_kind kind, const char *const *scripts, size_t len, unsigned deadline_ms,

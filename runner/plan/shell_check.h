@@ -1,5 +1,6 @@
-/* Asks a shell what it thinks of scripts, with -n: it reads them, it executes nothing. Several shells run side by side,
- * one a script: two scripts in one process could close each other's quotes.
+/* Asks a shell what it thinks of scripts, with -n: it reads them, it executes nothing. Many scripts are read by one shell,
+ * each as a file of its own; those it objects to, and few, by a shell each: two scripts in one file could close each
+ * other's quotes.
  *
  * The script is the shell's standard input (a memfd), never a part of a command line. */
 #ifndef TALKOO_RUNNER_SHELL_CHECK_H

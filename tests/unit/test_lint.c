@@ -180,11 +180,52 @@ static void test_own_plan(void)
 	   lint.errors ? lint.findings[0].text : err.what);
 }
 
+/* Many steps are read by one shell: what is wrong is still found, at its place, and nothing is executed. */
+static void test_one_shell(const char *image, const char *shell)
+{
+	char text[16384], executed[300], command[400];
+	if (!has_program(shell)) {
+		OK(true, "no %s here", shell);
+		return;
+	}
+	snprintf(executed, sizeof executed, "%s/executed", folder);
+	int len = snprintf(text, sizeof text, "image: %s\nsteps:\n", image);
+	for (int i = 0; i < 60; i++) {
+		const char *run = "touch EXECUTED; exit 3";
+		if (i == 7)
+			run = "echo \"open";
+		else if (i == 8)
+			run = "set +n; set +o noexec; touch EXECUTED";
+		else if (i == 30)
+			run = "if true; then";
+		else if (i == 59)
+			run = "echo )";
+		snprintf(command, sizeof command, "%s", run);
+		char *mark = strstr(command, "EXECUTED");
+		if (mark)
+			snprintf(mark, sizeof command - (size_t)(mark - command), "%s%s", executed, i == 8 ? "" : "; exit 3");
+		len += snprintf(text + len, sizeof text - (size_t)len, "  - run: |\n      true\n      %s\n", command);
+	}
+	CLEANUP(lint_release) struct lint lint = {0};
+	struct err err = {0};
+	OK(lint_text(text, &lint, &err) == 0 && lint.len == 3 && lint.errors == 3, "%s: three of 60, %zu: %s", image, lint.len, err.what);
+	if (lint.len == 3) {
+		OK(!strncmp(lint.findings[0].text, "steps[7].run: ", 14), "%s", lint.findings[0].text);
+		INTEQ(lint.findings[0].line, 3 + 7 * 3 + 2);
+		OK(!strncmp(lint.findings[1].text, "steps[30].run: ", 15), "%s", lint.findings[1].text);
+		OK(!strncmp(lint.findings[2].text, "steps[59].run: ", 15), "%s", lint.findings[2].text);
+		INTEQ(lint.findings[2].line, 3 + 59 * 3 + 2);
+	}
+	OK(access(executed, F_OK) != 0, "nothing was executed");
+}
+
 int main(void)
 {
 	if (!mkdtemp(folder))
 		return 1;
 	test_parse_errors();
+	test_one_shell("debian", "bash");
+	test_one_shell("mini", "busybox");
 	test_no_plan();
 	test_bash();
 	test_ash();
