@@ -1,42 +1,11 @@
-/* Gossip's topics and peers, time, and repair. */
+/* Gossip's life, topics, peers and time. */
 #include <stdlib.h>
 
 #include <sodium.h>
 
 #include "p2p/gossip_impl.h"
 
-struct gossip *gossip_new(const uint8_t seed[32])
-{
-	struct gossip *g = calloc(1, sizeof *g);
-	if (!g)
-		return NULL;
-	memcpy(g->seed, seed, sizeof g->seed);
-	g->queue_end = &g->queue;
-	g->wants = calloc(GOSSIP_WANTS_MAX, sizeof *g->wants);
-	g->topics = calloc(GOSSIP_TOPICS_MAX, sizeof *g->topics);
-	if (!g->wants || !g->topics) {
-		gossip_free(g);
-		return NULL;
-	}
-	return g;
-}
-
-void gossip_free(struct gossip *g)
-{
-	if (!g)
-		return;
-	for (struct queued *q = g->queue, *next; q; q = next) {
-		next = q->next;
-		free(q);
-	}
-	for (size_t i = 0; g->topics && i < g->topics_len; i++)
-		for (size_t k = 0; k < ARRAY_LEN(g->topics[i].kinds); k++)
-			recset_release(&g->topics[i].kinds[k]);
-	free(g->given);
-	free(g->topics);
-	free(g->wants);
-	free(g);
-}
+/* ---- life */
 
 uint32_t gossip_draw(struct gossip *g, uint32_t most)
 {
@@ -49,16 +18,160 @@ uint32_t gossip_draw(struct gossip *g, uint32_t most)
 	return value % most;
 }
 
+struct gossip *gossip_new(const uint8_t seed[32])
+{
+	struct gossip *g = calloc(1, sizeof *g);
+	uint8_t key[crypto_shorthash_KEYBYTES];
+	if (!g)
+		return NULL;
+	memcpy(g->seed, seed, sizeof g->seed);
+	crypto_generichash(key, sizeof key, (const uint8_t *)"ids", 3, seed, 32);
+	g->queue_end = &g->queue;
+	g->later_at_ms = g->expire_at_ms = UINT64_MAX;
+	idmap_init(&g->by_topic, GOSSIP_TOPICS_MAX, key);
+	idmap_init(&g->held, HELD_MAX, key);
+	idmap_init(&g->tracks, GOSSIP_WANTS_MAX + GOSSIP_RECENT_MAX + REFUSED_MAX + 2, key);
+#define X(name, value, text, life, replaceable)                                                                        \
+	if (value != RECORD_NODE) /* exchanged on request only */                                                      \
+		g->kinds[g->kinds_len++] = value;
+	RECORD_KINDS(X)
+#undef X
+	g->topics = calloc(GOSSIP_TOPICS_MAX, sizeof *g->topics);
+	if (!g->topics) {
+		gossip_free(g);
+		return NULL;
+	}
+	return g;
+}
+
+static void release_topic(struct gossip *g, struct topic *t)
+{
+	for (size_t k = 0; k < GOSSIP_KINDS_MAX; k++) {
+		while (t->kinds[k].len)
+			gossip_release_held(g, gossip_held(g, &recset_at(&t->kinds[k], t->kinds[k].len - 1)->id));
+		recset_release(&t->kinds[k]);
+	}
+	idmap_remove(&g->by_topic, &t->id);
+	t->is_used = false;
+}
+
+void gossip_free(struct gossip *g)
+{
+	if (!g)
+		return;
+	for (struct queued *q = g->queue, *next; q; q = next) {
+		next = q->next;
+		free(q);
+	}
+	for (size_t i = 0; g->topics && i < GOSSIP_TOPICS_MAX; i++)
+		if (g->topics[i].is_used)
+			release_topic(g, &g->topics[i]);
+	void *track;
+	for (size_t at = 0; (track = idmap_next(&g->tracks, &at));)
+		free(track);
+	for (size_t i = 0; i < GOSSIP_PEERS_MAX; i++) {
+		free(g->peers[i].topics);
+		free(g->peers[i].haves.ids);
+	}
+	idmap_release(&g->by_topic);
+	idmap_release(&g->held);
+	idmap_release(&g->tracks);
+	free(g->given);
+	free(g->topics);
+	free(g);
+}
+
+bool gossip_carry(struct gossip *g, uint32_t kind)
+{
+	if (gossip_kind(g, kind) >= 0)
+		return true;
+	if (g->kinds_len == GOSSIP_KINDS_MAX)
+		return false;
+	g->kinds[g->kinds_len++] = kind;
+	return true;
+}
+
+int gossip_kind(const struct gossip *g, uint32_t kind)
+{
+	for (size_t i = 0; i < g->kinds_len; i++)
+		if (g->kinds[i] == kind)
+			return (int)i;
+	return -1;
+}
+
+bool gossip_take(struct gossip *g, struct bucket *b, uint64_t amount, uint64_t per_s, uint64_t burst)
+{
+	b->milli += (g->now_ms - b->at_ms) * per_s;
+	b->at_ms = g->now_ms;
+	if (b->milli > burst * 1000)
+		b->milli = burst * 1000;
+	if (b->milli < amount * 1000)
+		return false;
+	b->milli -= amount * 1000;
+	return true;
+}
+
+void gossip_release_held(struct gossip *g, struct held *h)
+{
+	recset_remove(&g->topics[h->topic].kinds[h->kind], &h->item);
+	idmap_remove(&g->held, &h->item.id);
+	free(h);
+}
+
+/* ---- topics */
+
+static uint64_t hash_topic(const struct gossip *g, const struct id32 *topic)
+{
+	uint64_t value;
+	crypto_shorthash((uint8_t *)&value, topic->b, sizeof topic->b, g->by_topic.hash_key);
+	return value;
+}
+
+static bool is_named(const struct peer *p, uint64_t hash)
+{
+	for (size_t i = 0; i < p->topics_len; i++)
+		if (p->topics[i] == hash)
+			return true;
+	return false;
+}
+
+/* What the peer named and what we follow have changed: the bits follow. */
+static void match(struct gossip *g, struct peer *p, struct topic *t, bool with_repair)
+{
+	const uint16_t slot = gossip_slot(g, t);
+	const bool did = bits_have(p->follows, slot);
+	if (!is_named(p, hash_topic(g, &t->id))) {
+		bits_clear(p->follows, slot);
+		bits_clear(p->due, slot);
+		return;
+	}
+	bits_set(p->follows, slot);
+	if (!did && with_repair)
+		bits_set(p->due, slot);
+	if (!did)
+		gossip_gap(g, t);
+}
+
 bool gossip_follow(struct gossip *g, const struct id32 *topic)
 {
+	size_t slot = 0;
 	if (gossip_topic(g, topic))
 		return true;
-	if (g->topics_len == GOSSIP_TOPICS_MAX)
+	while (slot < GOSSIP_TOPICS_MAX && g->topics[slot].is_used)
+		slot++;
+	if (slot == GOSSIP_TOPICS_MAX)
 		return false;
-	struct topic *t = &g->topics[g->topics_len++];
-	*t = (struct topic){.id = *topic, .repair_at_ms = UINT64_MAX, .repair_wait_ms = GOSSIP_REPAIR_MOST_MS};
-	for (size_t k = 0; k < ARRAY_LEN(t->kinds); k++)
+	struct topic *t = &g->topics[slot];
+	*t = (struct topic){.id = *topic, .is_used = true, .repair_at_ms = UINT64_MAX, .repair_wait_ms = GOSSIP_REPAIR_FIRST_MS};
+	for (size_t k = 0; k < GOSSIP_KINDS_MAX; k++)
 		recset_init(&t->kinds[k], GOSSIP_TOPIC_RECORDS_MAX);
+	if (!idmap_put(&g->by_topic, t)) {
+		t->is_used = false;
+		return false;
+	}
+	for (size_t i = 0; i < GOSSIP_PEERS_MAX; i++)
+		if (g->peers[i].number)
+			match(g, &g->peers[i], t, false); /* it hears of it by TOPICS, and begins */
 	return true;
 }
 
@@ -67,18 +180,31 @@ void gossip_unfollow(struct gossip *g, const struct id32 *topic)
 	struct topic *t = gossip_topic(g, topic);
 	if (!t)
 		return;
-	for (size_t k = 0; k < ARRAY_LEN(t->kinds); k++)
-		recset_release(&t->kinds[k]);
-	*t = g->topics[--g->topics_len];
+	for (size_t i = 0; i < GOSSIP_PEERS_MAX; i++) {
+		struct peer *p = &g->peers[i];
+		bits_clear(p->follows, gossip_slot(g, t));
+		bits_clear(p->due, gossip_slot(g, t));
+		if (p->haves.len && id32_eq(&p->haves.topic, topic))
+			p->haves.len = 0;
+	}
+	release_topic(g, t);
 }
 
-static void begin_repair(struct gossip *g, const struct peer *p, const struct topic *t, uint64_t cutoff_ms)
+void gossip_peer_topics(struct gossip *g, struct peer *p, const struct id32 *topics, size_t len, bool with_repair)
 {
-	for (uint32_t kind = 1; kind < RECORD_NODE; kind++)
-		if (gossip_peer_knows(p, kind))
-			gossip_send_set(g, p, t, kind, cutoff_ms);
-	g->stats.repairs++;
+	uint64_t *hashes = len ? calloc(len, sizeof *hashes) : NULL;
+	free(p->topics);
+	p->topics = hashes;
+	p->topics_len = hashes ? len : 0;
+	for (size_t i = 0; i < p->topics_len; i++)
+		hashes[i] = hash_topic(g, &topics[i]);
+	for (size_t i = 0; i < GOSSIP_TOPICS_MAX; i++)
+		if (g->topics[i].is_used)
+			match(g, p, &g->topics[i], with_repair);
+	p->due_ms = g->now_ms;
 }
+
+/* ---- peers */
 
 bool gossip_peer_open(struct gossip *g, uint32_t peer, const struct session_hello *hello, bool is_seed, bool we_dialled, uint64_t now_ms)
 {
@@ -88,19 +214,17 @@ bool gossip_peer_open(struct gossip *g, uint32_t peer, const struct session_hell
 			p = &g->peers[i];
 	if (!p || !peer || gossip_peer(g, peer))
 		return false;
-	*p = (struct peer){.number = peer, .is_seed = is_seed, .tokens_milli = UINT64_C(1000) * GOSSIP_UNASKED_BURST, .tokens_at_ms = now_ms};
-	memcpy(p->topics, hello->topics, sizeof p->topics);
-	p->topics_len = hello->topics_len;
-	for (size_t i = 0; i < hello->kinds_len; i++)
-		if (hello->kinds[i] < 64)
-			p->kinds |= UINT64_C(1) << hello->kinds[i];
-	for (size_t i = 0; i < g->topics_len; i++) {
-		struct topic *t = &g->topics[i];
-		if (we_dialled && gossip_peer_follows(p, &t->id))
-			begin_repair(g, p, t, 0);
-		if (t->repair_at_ms > now_ms + GOSSIP_REPAIR_MOST_MS)
-			t->repair_at_ms = now_ms + GOSSIP_REPAIR_MOST_MS;
+	g->now_ms = now_ms;
+	*p = (struct peer){.number = peer, .is_seed = is_seed, .check_ms = UINT64_MAX};
+	p->unasked = (struct bucket){UINT64_C(1000) * GOSSIP_UNASKED_BURST, now_ms};
+	p->eager = (struct bucket){UINT64_C(1000) * EAGER_BURST, now_ms};
+	p->answers = (struct bucket){UINT64_C(1000) * ANSWER_BURST, now_ms};
+	for (size_t i = 0; i < hello->kinds_len; i++) {
+		const int kind = gossip_kind(g, hello->kinds[i]);
+		if (kind >= 0)
+			p->kinds |= UINT32_C(1) << kind;
 	}
+	gossip_peer_topics(g, p, hello->topics, hello->topics_len, we_dialled);
 	return true;
 }
 
@@ -109,79 +233,73 @@ void gossip_peer_close(struct gossip *g, uint32_t peer, uint64_t now_ms)
 	struct peer *p = gossip_peer(g, peer);
 	if (!p)
 		return;
-	const uint64_t bit = gossip_bit(g, p);
-	for (size_t i = 0; i < g->wants_len; i++) {
-		g->wants[i].announcers &= ~bit;
-		if (g->wants[i].asked == p - g->peers)
-			g->wants[i].asked = -1;
-	}
-	for (size_t i = 0; i < g->recent_len; i++)
-		g->recent[i].holders &= ~bit;
-	p->number = 0;
-	gossip_overdue(g, now_ms);
-	gossip_ask(g, now_ms);
-	gossip_gap(g, now_ms);
+	g->now_ms = now_ms;
+	for (size_t i = 0; i < GOSSIP_TOPICS_MAX; i++)
+		if (g->topics[i].is_used && bits_have(p->follows, i))
+			gossip_gap(g, &g->topics[i]);
+	p->number = 0; /* is asked for nothing from here on */
+	gossip_forget_peer(g, p);
+	free(p->topics);
+	free(p->haves.ids);
+	*p = (struct peer){.number = 0};
+	gossip_ask(g);
 }
 
-void gossip_gap(struct gossip *g, uint64_t now_ms)
-{
-	for (size_t i = 0; i < g->topics_len; i++) {
-		struct topic *t = &g->topics[i];
-		t->repair_wait_ms = GOSSIP_REPAIR_FIRST_MS;
-		if (t->repair_at_ms > now_ms + t->repair_wait_ms)
-			t->repair_at_ms = now_ms + t->repair_wait_ms;
-	}
-}
+/* ---- time */
 
-static void repair_topic(struct gossip *g, struct topic *t, uint64_t now_ms, uint64_t unix_ms)
-{
-	const size_t first = gossip_draw(g, GOSSIP_PEERS_MAX);
-	for (size_t i = 0; i < GOSSIP_PEERS_MAX; i++) {
-		const struct peer *p = &g->peers[(first + i) % GOSSIP_PEERS_MAX];
-		if (!p->number || !gossip_peer_follows(p, &t->id))
-			continue;
-		begin_repair(g, p, t, unix_ms);
-		break;
-	}
-	t->repair_at_ms = now_ms + t->repair_wait_ms;
-	t->repair_wait_ms = t->repair_wait_ms * 2 < GOSSIP_REPAIR_MOST_MS ? t->repair_wait_ms * 2 : GOSSIP_REPAIR_MOST_MS;
-}
-
-uint64_t gossip_tick(struct gossip *g, uint64_t now_ms, uint64_t unix_ms)
+static uint64_t expire(struct gossip *g)
 {
 	uint64_t next = UINT64_MAX;
-	gossip_overdue(g, now_ms);
-	gossip_ask(g, now_ms);
-	for (size_t i = 0; i < GOSSIP_PEERS_MAX; i++) {
-		struct peer *p = &g->peers[i];
-		if (!p->number || !p->haves.v.len)
-			continue;
-		if (p->haves.due_ms <= now_ms)
-			gossip_flush_haves(g, p);
-		else if (p->haves.due_ms < next)
-			next = p->haves.due_ms;
-	}
-	for (size_t i = 0; i < g->topics_len; i++) {
-		struct topic *t = &g->topics[i];
-		for (size_t k = 1; k < ARRAY_LEN(t->kinds); k++)
-			recset_expire(&t->kinds[k], unix_ms);
-		if (t->repair_at_ms <= now_ms)
-			repair_topic(g, t, now_ms, unix_ms);
-		if (t->repair_at_ms < next)
-			next = t->repair_at_ms;
-	}
-	for (size_t i = 0; i < g->wants_len; i++)
-		if (g->wants[i].asked >= 0 && g->wants[i].deadline_ms < next)
-			next = g->wants[i].deadline_ms;
+	for (size_t i = 0; i < GOSSIP_TOPICS_MAX; i++)
+		for (size_t k = 0; g->topics[i].is_used && k < g->kinds_len; k++) {
+			struct recset *s = &g->topics[i].kinds[k];
+			while (s->len && recset_at(s, 0)->expires_ms <= g->unix_ms)
+				gossip_release_held(g, gossip_held(g, &recset_at(s, 0)->id));
+			if (s->len && recset_at(s, 0)->expires_ms < next)
+				next = recset_at(s, 0)->expires_ms;
+		}
 	return next;
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+uint64_t gossip_tick(struct gossip *g, uint64_t now_ms, uint64_t unix_ms)
+{
+	g->now_ms = now_ms;
+	g->unix_ms = unix_ms;
+	if (g->expire_at_ms <= unix_ms)
+		g->expire_at_ms = expire(g);
+	gossip_overdue(g);
+	uint64_t next = sooner(gossip_lapse(g), gossip_repair_tick(g));
+	gossip_ask(g);
+	for (size_t i = 0; i < GOSSIP_PEERS_MAX; i++) {
+		struct peer *p = &g->peers[i];
+		if (!p->number)
+			continue;
+		if (p->haves.len && p->haves.due_ms <= now_ms)
+			gossip_flush_haves(g, p);
+		if (p->haves.len)
+			next = sooner(next, p->haves.due_ms);
+		next = sooner(next, p->asked.len ? p->check_ms : UINT64_MAX);
+	}
+	return next;
+}
+
+/* ---- for people */
+
 const struct gossip_stats *gossip_stats(const struct gossip *g) { return &g->stats; }
+
+const struct gossip_stats *gossip_peer_stats(const struct gossip *g, uint32_t peer)
+{
+	for (size_t i = 0; peer && i < GOSSIP_PEERS_MAX; i++)
+		if (g->peers[i].number == peer)
+			return &g->peers[i].stats;
+	return NULL;
+}
 
 size_t gossip_count(const struct gossip *g, const struct id32 *topic, uint32_t kind)
 {
-	for (size_t i = 0; i < g->topics_len; i++)
-		if (id32_eq(&g->topics[i].id, topic) && kind < ARRAY_LEN(g->topics[i].kinds))
-			return g->topics[i].kinds[kind].len;
-	return 0;
+	const struct topic *t = gossip_topic(g, topic);
+	const int index = gossip_kind(g, kind);
+	return t && index >= 0 ? t->kinds[index].len : 0;
 }

@@ -7,13 +7,14 @@ libtalkoo_p2p_la_SOURCES = \
 	p2p/exchange_fetch.c p2p/exchange_serve.c \
 	p2p/exchange_wire.c p2p/exchange_wire.h \
 	p2p/gossip.c p2p/gossip.h p2p/gossip_impl.h \
-	p2p/gossip_ask.c p2p/gossip_peers.c p2p/gossip_send.c \
+	p2p/gossip_ask.c p2p/gossip_peers.c p2p/gossip_repair.c p2p/gossip_send.c \
 	p2p/gossip_wire.c p2p/gossip_wire.h \
 	p2p/hello.c \
 	p2p/livelog.c p2p/livelog.h p2p/livelog_impl.h p2p/livelog_stream.c \
 	p2p/livelog_wire.c p2p/livelog_wire.h \
 	p2p/network.c p2p/network.h p2p/network_conns.c p2p/network_impl.h \
 	p2p/noise.c p2p/noise.h \
+	p2p/reconcile.c p2p/reconcile.h \
 	p2p/recset.c p2p/recset.h \
 	p2p/session.c p2p/session.h \
 	p2p/wirebuf.c p2p/wirebuf.h

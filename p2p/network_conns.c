@@ -262,7 +262,7 @@ static void on_message(struct network *n, struct conn *c, const struct session_e
 	case MSG_HAVE:
 	case MSG_GET:
 	case MSG_NOT_FOUND:
-	case MSG_RECONCILE: gossip_input(n->gossip, c->number, (enum session_message)e->message, e->bytes, e->len, n->now_ms); break;
+	case MSG_RECONCILE: is_fine = gossip_input(n->gossip, c->number, (enum session_message)e->message, e->bytes, e->len, n->now_ms); break;
 	case MSG_BLOB_GET:
 	case MSG_BLOB_DATA:
 	case MSG_BLOB_END:

@@ -43,6 +43,7 @@ endif
 
 include tests/proto.mk
 include tests/stages.mk
+include tests/gossip.mk
 include tests/guest.mk
 include tests/node.mk
 include tests/plan.mk

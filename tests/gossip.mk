@@ -1,0 +1,5 @@
+# gossip and reconciliation: unit tests and fuzz target
+UNIT_TESTS += test_gossip
+test_gossip_SOURCES = tests/unit/test_gossip.c tests/unit/samples.c tests/unit/samples.h tests/unit/tap.c tests/unit/tap.h
+test_gossip_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
+test_gossip_LDADD = libtalkoo-p2p.la
