@@ -210,6 +210,50 @@ static void test_ceiling(void)
 	scheduler_free(s);
 }
 
+/* A run that came to nothing publishable is not repeated; a lapsed lease asks for a new view; what is past its time is not kept. */
+static void test_spent_lapsed_past(void)
+{
+	struct scheduler *s = scheduler_new(1);
+	struct sched_view v = view(1), seen;
+	struct id32 lapsed[2];
+	enum sched_stop why;
+	run_to_running(s, 1);
+	OK(scheduler_ended(s, &v.job, &why), "ended");
+	scheduler_published(s, &v.job, false, NOW);
+	scheduler_spend(s, &v.job);
+	scheduler_offer(s, &v);
+	STREQ(step(s, NOW + 100 * SCHED_RETRY_MS), "");
+
+	v = view(2);
+	v.others = 1;
+	v.lapse_ms = NOW + 5;
+	scheduler_offer(s, &v);
+	STREQ(step(s, NOW), "");
+	INTEQ(scheduler_next_ms(s, NOW), NOW + 5);
+	INTEQ(scheduler_lapsed(s, NOW + 4, lapsed, 2), 0);
+	INTEQ(scheduler_lapsed(s, NOW + 5, lapsed, 2), 1);
+	MEMEQ(&lapsed[0], &v.job, sizeof v.job);
+	INTEQ(scheduler_lapsed(s, NOW + 5, lapsed, 2), 0);
+	STREQ(step(s, v.claim_until_ms), "");
+	OK(!scheduler_known(s, &v.job, &seen), "past its time it is not kept");
+	scheduler_free(s);
+}
+
+/* Withdrawn before it began: given back like a pause. */
+static void test_withdrawn(void)
+{
+	struct scheduler *s = scheduler_new(1);
+	const struct sched_view v = view(1);
+	enum sched_stop why;
+	run_to_running(s, 1);
+	OK(scheduler_stop(s, &v.job, SCHED_STOP_WITHDRAWN), "stopped");
+	OK(!scheduler_ended(s, &v.job, &why), "nothing is to be published");
+	INTEQ(scheduler_state(s, &v.job), SCHED_FREE);
+	scheduler_set_mode(s, SCHED_DRAINING);
+	STREQ(step(s, NOW), "give-up 1");
+	scheduler_free(s);
+}
+
 int main(void)
 {
 	test_life();
@@ -218,5 +262,7 @@ int main(void)
 	test_failed_claim();
 	test_stops();
 	test_ceiling();
+	test_spent_lapsed_past();
+	test_withdrawn();
 	return tap_done();
 }
