@@ -6,7 +6,7 @@
  * from does not matter (our own come the same way, from nobody).
  * Reads no clock and no randomness but what it is given; every list has a ceiling.
  * Must not know: authority, policy, store, sockets, sessions. Links: proto.
- * Source: PROTOCOL "Gossip". */
+ * Source: PROTOCOL 14. */
 #ifndef TALKOO_P2P_GOSSIP_H
 #define TALKOO_P2P_GOSSIP_H
 

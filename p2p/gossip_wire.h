@@ -1,4 +1,4 @@
-/* The bodies of gossip's messages, bytes <-> values. Canonical msgpack arrays; trailing elements are ignored. (PROTOCOL "Gossip") */
+/* The bodies of gossip's messages, bytes <-> values. Canonical msgpack arrays; trailing elements are ignored. (PROTOCOL 14.1) */
 #ifndef TALKOO_P2P_GOSSIP_WIRE_H
 #define TALKOO_P2P_GOSSIP_WIRE_H
 

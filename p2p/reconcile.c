@@ -13,7 +13,7 @@
 
 enum range_mode { MODE_SKIP = 0, MODE_FINGERPRINT = 1, MODE_LIST = 2 };
 
-/* ---- the wire: PROTOCOL "Reconciliation" */
+/* ---- the wire: PROTOCOL 14.3 */
 
 struct reader { const uint8_t *at, *end; uint64_t last_ms; bool failed; };
 struct writer { struct buf *out; uint64_t last_ms; };

@@ -5,7 +5,7 @@
  * to say; it learns what it has alone and what it lacks. The other side (the responder) answers every message with
  * reconcile_step() and learns nothing. Sets may change meanwhile: what that hides is found the next time.
  * Must not know: records, topics, peers, clock.
- * Source: PROTOCOL "Reconciliation" (github.com/hoytech/negentropy, docs/negentropy-protocol-v1.md). */
+ * Source: PROTOCOL 14.3 (github.com/hoytech/negentropy, docs/negentropy-protocol-v1.md). */
 #ifndef TALKOO_P2P_RECONCILE_H
 #define TALKOO_P2P_RECONCILE_H
 
