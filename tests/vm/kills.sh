@@ -106,14 +106,13 @@ for moment in start boot step; do
 	wait_job
 	is "$(report 'r["outcome"]')" abandoned 'abandoned'
 	only_results_left "launcher gone at $moment"
-
-	at $moment
-	kill -TERM "$runner_pid"
-	# shellcheck disable=SC2086 # pids
-	all_gone "SIGTERM at $moment" $tree
-	wait_job
-	is "$(report 'r["outcome"]')" abandoned 'abandoned'
 done
+at step
+kill -TERM "$runner_pid"
+# shellcheck disable=SC2086 # pids
+all_gone "SIGTERM" $tree
+wait_job
+is "$(report 'r["outcome"]')" abandoned 'abandoned'
 
 # a launcher that does not read: its full pipe holds up no deadline
 job=$(mktemp -d "$work/job.XXXXXX")
