@@ -40,7 +40,7 @@ test_session_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
 test_session_LDADD = libtalkoo-p2p.la
 
 UNIT_TESTS += test_exchange
-test_exchange_SOURCES = tests/unit/test_exchange.c tests/unit/tap.c tests/unit/tap.h
+test_exchange_SOURCES = tests/unit/test_exchange.c tests/unit/exchange_world.c tests/unit/exchange_world.h tests/unit/tap.c tests/unit/tap.h
 test_exchange_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
 test_exchange_LDADD = libtalkoo-p2p.la
 
