@@ -59,6 +59,8 @@ struct results_query {
  * plan; what is listed but does not count says why ("counts":false,"why"). */
 int dossier_results(const struct dossier *d, const struct results_query *q, json_t **ret, enum verdict *ret_verdict,
 		    struct err *err) MUST_CHECK;
+/* Adds what a result's statement says to its object in `results[]` (also for `talkoo verify`, which has no records). */
+void dossier_add_statement(json_t *object, const struct statement *s);
 /* One job as `job list` and `job show` print it (new reference). */
 json_t *dossier_job_to_json(const struct dossier_job *j, uint64_t now_ms);
 

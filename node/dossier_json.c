@@ -64,7 +64,7 @@ static json_t *lists_json(const struct statement *s, json_t **ret_steps)
 	return artifacts;
 }
 
-static void add_statement(json_t *object, const struct statement *s)
+void dossier_add_statement(json_t *object, const struct statement *s)
 {
 	json_t *steps, *artifacts = lists_json(s, &steps);
 	json_object_set_new(object, "image", json_pack("{s:s,s:s}", "name", s->image_name, "digest", s->image_digest));
@@ -187,7 +187,7 @@ static void add_result_json(struct tally *t, const struct dossier_job *j, const 
 	if (why)
 		json_object_set_new(object, "why", json_string(why));
 	if (r->has_statement)
-		add_statement(object, &r->statement);
+		dossier_add_statement(object, &r->statement);
 	json_array_append_new(t->results, object);
 	if (!why)
 		add_vote(t, j, r, who, node);

@@ -6,6 +6,7 @@ noinst_LTLIBRARIES += libtalkoo-node.la
 libtalkoo_node_la_SOURCES = \
 	node/attestor.c node/attestor.h \
 	node/config.c node/config.h \
+	node/dossier.c node/dossier.h node/dossier_json.c \
 	node/home.c node/home.h \
 	node/identity.c node/identity.h \
 	node/init.c node/init.h
@@ -28,7 +29,6 @@ libtalkoo_core_la_SOURCES = \
 	node/control_status.c \
 	node/control_target.c node/control_target.h \
 	node/control_watch.c \
-	node/dossier.c node/dossier.h node/dossier_json.c \
 	node/index.c node/index.h node/index_edit.c node/index_edit.h \
 	node/intake.c node/intake.h node/intake_crowd.c node/intake_judge.c node/intake_judge.h \
 	node/ixheap.c node/ixheap.h \

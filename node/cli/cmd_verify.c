@@ -10,6 +10,7 @@
 #include "node/cli/treeplan.h"
 #include "node/cli/trustfile.h"
 #include "node/cli/verdictview.h"
+#include "node/dossier.h"
 #include "policy/verdict.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/hex.h"
@@ -130,17 +131,15 @@ static int room(struct verify *v, struct err *err)
 
 static void show(struct verify *v, const struct statement *st, const struct trustfile_entry *entry, const char *node)
 {
-	char finished[UNITS_TEXT_MAX];
-	json_t *result = statement_to_json(st);
+	char job[ID32_TEXT_MAX];
+	const bool has_operator = entry && *entry->operator_name;
+	json_t *result = json_pack("{s:s,s:o,s:b,s:s,s:s,s:s,s:s}", "node", node, "operator",
+				   has_operator ? json_string(entry->operator_name) : json_null(), "trusted", entry != NULL, "outcome",
+				   job_outcome_name((enum job_outcome)st->outcome), "reason", st->reason, "job", id32_format(job, &st->job), "cell",
+				   st->cell);
 	if (!result)
 		return;
-	jset_text(result, "node", node);
-	json_object_set_new(result, "trusted", json_boolean(entry != NULL));
-	json_object_set_new(result, "operator", entry && *entry->operator_name ? json_string(entry->operator_name) : json_null());
-	if (!json_object_get(result, "outcome"))
-		jset_text(result, "outcome", job_outcome_name((enum job_outcome)st->outcome));
-	if (!json_object_get(result, "finished"))
-		jset_text(result, "finished", units_format_time(finished, st->finished_ms));
+	dossier_add_statement(result, st);
 	json_array_append_new(v->shown, result);
 }
 

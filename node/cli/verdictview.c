@@ -73,16 +73,23 @@ static void print_reasons(struct out *o, const json_t *list)
 	}
 }
 
+/* What would make untrusted results count; the full id where there is only one node, for that is what is needed then. */
 static void print_hint(struct out *o, const json_t *results)
 {
-	const char *verdict = jtext(results, "verdict");
 	const json_t *list = json_object_get(results, "results"), *r;
+	const char *node = "";
 	size_t i, untrusted = 0;
-	json_array_foreach(list, i, r) untrusted += !jbool(r, "trusted");
-	if (strcmp(verdict, "unknown") || !untrusted)
+	bool is_one = true;
+	json_array_foreach(list, i, r) {
+		if (jbool(r, "trusted") || json_is_false(json_object_get(r, "counts")))
+			continue;
+		is_one = is_one && (!untrusted++ || !strcmp(node, jtext(r, "node")));
+		node = jtext(r, "node");
+	}
+	if (strcmp(jtext(results, "verdict"), "unknown") || !untrusted)
 		return;
-	out_note(o, OUT_PLAIN, "hint: %zu result%s by nodes that you do not trust; 'talkoo trust add ID --operator NAME' counts them\n", untrusted,
-		 untrusted == 1 ? " is" : "s are");
+	out_note(o, OUT_PLAIN, "hint: 'talkoo trust add %s --operator NAME' counts %s\n", is_one ? OUT_FOREIGN(node) : "ID",
+		 untrusted == 1 ? "it" : is_one ? "them" : "a node's results");
 }
 
 void verdictview_print(struct out *o, const json_t *results)
@@ -167,6 +174,38 @@ static void on_watch_idle(void *user)
 		view_tick(&w->view);
 }
 
+/* The newest job of the commit, or the job itself; "" when there is none. */
+static void find_job(struct client *client, const struct verdictview_query *q, char out[ID32_TEXT_MAX])
+{
+	CLEANUP(client_free_json) json_t *answer = NULL;
+	out[0] = 0;
+	json_t *request = json_pack("{s:s,s:s,s:i}", "op", "job.list", "commit", q->target, "limit", 1);
+	if (q->is_job) {
+		json_decref(request);
+		snprintf(out, ID32_TEXT_MAX, "%s", q->target);
+		return;
+	}
+	jset_text(request, "project", *q->project ? q->project : NULL);
+	if (!nodecall_on(client, request, &answer, NULL))
+		snprintf(out, ID32_TEXT_MAX, "%s", jtext(json_array_get(json_object_get(answer, "jobs"), 0), "job"));
+}
+
+/* A wait for nothing looks like a hang: why this node, for one, does not take it. */
+static void say_why_not(struct watch *w, struct client *client, const struct verdictview_query *q)
+{
+	CLEANUP(client_free_json) json_t *job = NULL;
+	char id[ID32_TEXT_MAX];
+	find_job(client, q, id);
+	if (!*id) {
+		out_note(&w->out, OUT_WARN, "waiting: nobody has announced a job for it yet\n");
+		return;
+	}
+	if (nodecall_on(client, json_pack("{s:s,s:s}", "op", "job.show", "job", id), &job, NULL))
+		return;
+	if (!strcmp(jtext(job, "state"), "announced") && *jtext(job, "why_not"))
+		out_note(&w->out, OUT_WARN, "waiting: this node does not take the job: %s\n", OUT_FOREIGN(jtext(job, "why_not")));
+}
+
 int verdictview_watch(struct cli *c, struct client *client, const struct verdictview_query *q, struct err *err)
 {
 	CLEANUP(client_free_json) json_t *results = NULL;
@@ -175,6 +214,7 @@ int verdictview_watch(struct cli *c, struct client *client, const struct verdict
 		w.out.answer = c->out.notes;
 	view_init(&w.view, &w.out, true);
 	const struct client_call call = {.on_event = on_watch_event, .on_idle = on_watch_idle, .user = &w};
+	say_why_not(&w, client, q);
 	const int code = client_call(client, request_for("watch", q), &call, &results, err);
 	view_pause(&w.view);
 	if (code)

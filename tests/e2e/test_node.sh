@@ -80,6 +80,21 @@ inline=$(cat "$out")
 expect 1 "the inline job failed" -- talkoo watch "$inline" --timeout 120s
 expect 0 "and the commit is still passed" -- talkoo results "$commit" --project "$link" --exit-code
 
+# a log larger than what may wait for a client, to slow readers: whole, live and afterwards
+expect 0 "announce a long log" -- talkoo job announce "$link" --commit "$commit" --ref refs/heads/main --image mini --cmd 'yes 0123456789abcde | head -c 6000000'
+chatty=$(cat "$out")
+lines() { { sleep 1; grep -c '^0123456789abcde$'; } <"$1"; }
+mkfifo "$dir/pipe"
+talkoo watch "$chatty" --timeout 120s >"$dir/pipe" 2>/dev/null &
+watcher=$!
+[ "$(lines "$dir/pipe")" -eq 375000 ]
+ok $? "watch shows all of it"
+wait "$watcher"
+talkoo log "$chatty" -f >"$dir/pipe" &
+[ "$(lines "$dir/pipe")" -eq 375000 ]
+ok $? "log -f shows all of it"
+wait $!
+
 # paused: nothing is taken; then again
 expect 0 "pause" -- talkoo pause --note lunch
 expect 0 "status says why" -- talkoo status
