@@ -129,7 +129,7 @@ ok $? "and their content"
 expect 0 '^source ' "as announced" -- pack "$plans" "$good" plan_path=.talkoo.yml "plan_sha256=$sum"
 expect 1 'failed refused: .*not the announced one: its sha256' "another digest" -- pack "$plans" "$good" "plan_sha256=${sum/[0-9]/x}"
 expect 1 'failed refused: .*not the announced one: its path' "another path" -- pack "$plans" "$good" plan_path=.build.yml
-expect 1 'failed refused: .*not the announced one: its origin is tree' "another origin" -- pack "$plans" "$good" detected
+expect 1 'failed refused: .*not the announced one: its origin is tree' "another origin" -- pack "$plans" "$good" detected job=77
 [ ! -s "$dir/s.tar" ]
 ok $? "nothing is packed then"
 expect 1 'failed refused: .*\.talkoo\.yml:1' "a wrong plan" -- pack "$plans" "$(with_plan 'stepz: []')"
