@@ -26,6 +26,9 @@ static bool open_engines(struct network *n, const struct network_options *o)
 	n->exchange = exchange_new(&n->self);
 	n->livelog = livelog_new(&lo);
 	n->topics = calloc(GOSSIP_TOPICS_MAX, sizeof *n->topics);
+	for (size_t i = 0; n->gossip && i < o->more_kinds_len; i++)
+		if (!gossip_carry(n->gossip, o->more_kinds[i]))
+			return false;
 	return n->gossip && n->dialer && n->exchange && n->livelog && n->topics;
 }
 

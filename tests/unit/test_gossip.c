@@ -33,6 +33,8 @@ struct net {
 	unsigned lose; /* one message in so many; 0: none */
 	unsigned count;
 	uint64_t now_ms;
+	unsigned malformed;
+	size_t newer; /* this node + 1 writes a trailing element into every message; 0: none */
 };
 #define UNIX_MS SAMPLE_CREATED_MS
 
@@ -155,7 +157,16 @@ static void carry(struct net *n, size_t from, const struct gossip_action *a)
 	if (!n->linked[from][to])
 		return;
 	n->nodes[to].copies += a->message == MSG_RECORD;
-	gossip_input(n->nodes[to].g, (uint32_t)from + 1, a->message, a->bytes, a->len, n->now_ms);
+	CLEANUP(cleanup_free) uint8_t *bytes = malloc(a->len + 3);
+	memcpy(bytes, a->bytes, a->len);
+	size_t len = a->len;
+	if (n->newer == from + 1) { /* an array of one more: [7] */
+		bytes[0]++;
+		bytes[len++] = 0x91;
+		bytes[len++] = 7;
+	}
+	if (!gossip_input(n->nodes[to].g, (uint32_t)from + 1, a->message, bytes, len, n->now_ms))
+		n->malformed++;
 }
 
 static void settle(struct net *n)
@@ -410,21 +421,37 @@ static void test_loss(void)
 	net_release(&n);
 }
 
-/* PROTOCOL 9: N and N+1. */
-static void test_kinds(void)
+/* PROTOCOL 14.5: N and N+1. The newer one has a kind more and writes an element more into every message. */
+static void test_newer(bool newer_calls)
 {
 	struct net n;
 	net_init(&n, 2);
+	n.newer = 1;
 	OK(gossip_carry(n.nodes[0].g, 99), "an extra kind");
-	CLEANUP(record_unrefp) struct record *before = make_kind(99, 1, &topic_a, 5), *after = make_kind(99, 2, &topic_a, 5), *job = make(3);
+	CLEANUP(record_unrefp) struct record *before = make_kind(99, 1, &topic_a, 5), *after = make_kind(99, 2, &topic_a, 5);
 	load(&n, 0, before);
-	link_up(&n, 0, 1);
-	run(&n, 100);
+	for (unsigned i = 10; i < 110; i++) {
+		CLEANUP(record_unrefp) struct record *r = make(i);
+		load(&n, i % 2, r);
+	}
+	const struct session_hello ours = hello_of(&n, 1);
+	struct session_hello newer = ours;
+	newer.version_max = 2;
+	newer.kinds[newer.kinds_len++] = 99;
+	if (newer_calls)
+		link_as(&n, 0, 1, &newer, &ours);
+	else
+		link_as(&n, 1, 0, &ours, &newer);
+	run(&n, 1000);
+	OK(held(&n, 0) == 100 && held(&n, 1) == 100, "repair meets: %zu, %zu", held(&n, 0), held(&n, 1));
 	publish(&n, 0, after);
-	publish(&n, 0, job);
+	for (unsigned i = 0; i < 4; i++) {
+		CLEANUP(record_unrefp) struct record *r = make_kind(RECORD_JOB, i, &topic_a, i < 2 ? 5 : 2000);
+		publish(&n, i % 2, r);
+	}
 	run(&n, 100000);
-	OK(held(&n, 1) == 1 && n.nodes[1].copies == 1, "kinds that the peer does not name are not sent to it");
-	OK(!gossip_stats(n.nodes[1].g)->faults[GOSSIP_FAULT_KIND], "nor is it asked about them");
+	OK(held(&n, 0) == 104 && held(&n, 1) == 104 && !n.malformed, "so does what is new, short or long");
+	OK(n.nodes[1].copies == 52 && !gossip_stats(n.nodes[1].g)->faults[GOSSIP_FAULT_KIND], "kinds that it does not name are neither sent nor compared");
 	net_release(&n);
 }
 
@@ -533,7 +560,8 @@ int main(void)
 	test_sources();
 	test_judging();
 	test_loss();
-	test_kinds();
+	test_newer(true);
+	test_newer(false);
 	test_topics();
 	test_floods();
 	test_expiry();
