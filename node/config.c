@@ -92,6 +92,7 @@ static const struct schema_field fields[] = {
 	{.name = "network", .kind = SCHEMA_OTHER, .read = read_network, .help = "records of other networks are not understood (main)"},
 	{.name = "alias", .kind = SCHEMA_TEXT, SCHEMA_AT(struct config, alias), .help = "a name for people; shown, never resolved"},
 	{.name = "listen", .kind = SCHEMA_TEXT, .min = 1, SCHEMA_AT(struct config, listen), .help = "HOST:PORT; absent: dial out only"},
+	{.name = "address", .kind = SCHEMA_TEXT, .min = 1, SCHEMA_AT(struct config, address), .help = "HOST:PORT by which others reach this node; absent: listen's, when that names one address"},
 	{.name = "seeds", .kind = SCHEMA_OTHER, .read = read_seeds, .help = "ID@HOST:PORT of nodes to begin with"},
 	{.name = "images", .kind = SCHEMA_OTHER, .read = read_images, .help = "folder of VM images"},
 	{.name = "limits", .kind = SCHEMA_MAP, .sub = limit_fields, .sub_len = ARRAY_LEN(limit_fields), .help = "of a job, and how many at once"},

@@ -4,6 +4,7 @@
  *   network: main              # records of other networks are not understood
  *   alias: basement            # a name for people; shown, never resolved
  *   listen: 0.0.0.0:8255       # absent: dial out only
+ *   address: ci.example.org:8255 # what others may call; absent: listen's, when that names one address
  *   seeds: [z6Mk…@host:port]
  *   images: /srv/talkoo/images # absent: STATE/images
  *   limits:                    # of a job, and how many at once; a policy rule may only lower them
@@ -47,6 +48,7 @@ struct config {
 	char network[33];
 	char alias[64];
 	char listen[ADDR_TEXT_MAX]; /* "HOST:PORT" ([HOST]:PORT for IPv6); "" = dial out only */
+	char address[ADDR_TEXT_MAX]; /* HOST:PORT as others reach it; "" = listen's */
 	struct node_addr seeds[CONFIG_SEEDS_MAX];
 	size_t seeds_len;
 	char images[PATH_MAX]; /* "" = the home's */

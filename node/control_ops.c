@@ -258,6 +258,10 @@ static const struct op {
 	const char *args[ARGS_MAX];
 } ops[] = {
 	{"status", op_status, {NULL}},
+	{"peers", op_peers, {NULL}},
+	{"connect", op_connect, {"address"}},
+	{"fetch", op_fetch, {"job", "node", "name"}},
+	{"log.live", op_log_live, {"job", "node", "#offset"}},
 	{"project.create", op_project_create, {"name", "[urls", "[maintainers", "[volunteers"}},
 	{"project.list", op_project_list, {NULL}},
 	{"project.show", op_project_show, {"project"}},
@@ -359,6 +363,7 @@ void control_state_free(struct control_state *st)
 	for (size_t i = 0; i < st->turns_len; i++)
 		json_decref(st->turns[i].args);
 	control_events_release(st);
+	control_net_release(st);
 	control_watch_release(st);
 	free(st);
 }
@@ -391,6 +396,7 @@ void control_ops_room(struct control_state *st, uint64_t call_id)
 void control_ops_gone(struct control_state *st, uint64_t call_id)
 {
 	control_events_gone(st, call_id);
+	control_net_gone(st, call_id);
 	control_watch_gone(st, call_id);
 	st->node->hooks.want_work(st->node->hooks.user); /* which drops it */
 }

@@ -25,6 +25,7 @@ struct control_state {
 	struct control *ctl;
 	struct follower *followers; /* control_events.c */
 	struct stream *streams;     /* control_watch.c */
+	struct live_reader *live;   /* control_net.c */
 	size_t followers_len, streams_len;
 	uint64_t seen_batches;
 	struct control_usage usage; /* control_status.c */
@@ -63,6 +64,14 @@ uint64_t control_watch_tick(struct control_state *st);
 void control_watch_room(struct control_state *st, uint64_t call_id);
 void control_watch_gone(struct control_state *st, uint64_t call_id);
 void control_watch_release(struct control_state *st);
+
+/* control_net.c */
+void op_peers(struct node *n, struct control_call *c, const json_t *args);
+void op_connect(struct node *n, struct control_call *c, const json_t *args);
+void op_fetch(struct node *n, struct control_call *c, const json_t *args);
+void op_log_live(struct node *n, struct control_call *c, const json_t *args);
+void control_net_gone(struct control_state *st, uint64_t call_id);
+void control_net_release(struct control_state *st);
 
 /* control_policy.c */
 void op_project_create(struct node *n, struct control_call *c, const json_t *args);

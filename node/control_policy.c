@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "node/control_parts.h"
+#include "node/net.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 #include "proto/base/units.h"
@@ -71,9 +72,13 @@ static bool fill_project(struct node *n, struct control_call *c, const json_t *a
 	       read_keys(c, args, "volunteers", p->volunteers, PROJECT_KEYS_MAX, &p->volunteers_len);
 }
 
-static json_t *link_json(const struct id32 *project, const char *name)
+/* Where to find carriers: this node, if others can call it, and the seeds it has itself. */
+static json_t *link_json(const struct node *n, const struct id32 *project, const char *name)
 {
 	struct project_link link = {.project = *project};
+	link.seeds_len = net_address(n, &link.seeds[0]);
+	for (size_t i = 0; i < n->config.seeds_len && link.seeds_len < LINK_SEEDS_MAX; i++)
+		link.seeds[link.seeds_len++] = n->config.seeds[i];
 	char text[LINK_TEXT_MAX];
 	snprintf(link.name, sizeof link.name, "%s", name);
 	return project_link_format(&link, text, sizeof text, NULL) ? json_null() : json_string(text);
@@ -105,7 +110,7 @@ static void publish_project(struct node *n, struct control_call *c, const struct
 		return op_fail(c, ERR_LIMIT, NULL, "too many projects are followed");
 	}
 	const struct node_own own = {.kind = RECORD_PROJECT, .topic = &topic, .key = p->nonce, .key_len = sizeof p->nonce, .body = &body};
-	json_t *answer = json_pack("{s:s,s:o}", "project", id32_format(text, &project), "link", link_json(&project, p->name));
+	json_t *answer = json_pack("{s:s,s:o}", "project", id32_format(text, &project), "link", link_json(n, &project, p->name));
 	if (!op_publish(n, c, &own, b, answer, NULL, OP_NO_TURN))
 		return;
 	/* nothing of it is stored: nothing of it is remembered */
@@ -145,7 +150,7 @@ static json_t *project_json(struct node *n, const struct ix_project *p)
 		json_array_append_new(urls, json_string(p->body.urls[i]));
 	json_t *o = json_pack("{s:s,s:s,s:o,s:s}", "project", id32_format(text, &p->id), "name", p->body.name, "urls", urls, "role", role);
 	json_object_set_new(o, "maintainers", keys_json(p->body.maintainers, p->body.maintainers_len));
-	json_object_set_new(o, "link", link_json(&p->id, p->body.name));
+	json_object_set_new(o, "link", link_json(n, &p->id, p->body.name));
 	json_object_set_new(o, "allowed", json_boolean(!rules_error(n->rules) && policy_may_allow(rules_policy(n->rules), &p->id)));
 	json_object_set_new(o, "alias", json_string(follow ? follow->alias : ""));
 	json_object_set_new(o, "sequence", json_integer((json_int_t)p->entry.sequence));

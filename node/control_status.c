@@ -6,6 +6,7 @@
 
 #include "node/blobs.h"
 #include "node/control_parts.h"
+#include "node/net.h"
 #include "proto/base/units.h"
 
 #define USAGE_MS 2000 /* what is used is not counted more often */
@@ -53,14 +54,17 @@ static void say_why(const struct node *n, char *why, size_t size, char *until, s
 
 static json_t *peers_json(const struct node *n)
 {
-	(void)n;
-	return json_pack("{s:i}", "connected", 0);
+	struct network_peer *peers = calloc(NETWORK_CONNECTIONS_MAX, sizeof *peers);
+	const size_t len = peers ? net_peers(n, peers, NETWORK_CONNECTIONS_MAX) : 0;
+	free(peers);
+	return json_pack("{s:I}", "connected", (json_int_t)len);
 }
 
 static json_t *clock_json(const struct node *n)
 {
-	(void)n;
-	return json_pack("{s:i,s:b}", "offset_ms", 0, "ok", 1); /* nobody to compare with */
+	int64_t ahead = 0;
+	const bool is_known = net_clock(n, &ahead);
+	return json_pack("{s:o,s:b}", "offset_ms", is_known ? json_integer((json_int_t)ahead) : json_null(), "ok", n->clock_off_ms == 0);
 }
 
 /* ---- stores */

@@ -1,5 +1,6 @@
 #include "node/daemon_uv.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,8 +9,9 @@
 #include "node/control_parts.h"
 #include "node/control_uv.h"
 #include "node/logfile.h"
-#include "node/node.h"
+#include "node/net.h"
 #include "node/runner_uv.h"
+#include "p2p/transport_uv.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
@@ -24,6 +26,7 @@ struct daemon {
 	struct control control;
 	struct runners runners;
 	struct node *node;
+	struct transport *transport;
 	int log_fd;
 	bool is_stopping, is_closed;
 };
@@ -39,6 +42,14 @@ static uint64_t hook_now_ms(void *user)
 	(void)user;
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t hook_mono_ms(void *user)
+{
+	(void)user;
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
@@ -96,6 +107,9 @@ static void close_all(struct daemon *d)
 		return;
 	d->is_closed = true;
 	control_close(&d->control);
+	if (d->transport)
+		transport_close(d->transport, NULL, NULL);
+	d->transport = NULL;
 	uv_unref((uv_handle_t *)&d->wake); /* the store's threads use it until node_close() */
 	uv_close((uv_handle_t *)&d->timer, NULL);
 	uv_close((uv_handle_t *)&d->stop_timer, NULL);
@@ -110,6 +124,7 @@ static void work(struct daemon *d)
 	if (d->is_closed)
 		return;
 	node_work(d->node);
+	transport_poke(d->transport);
 	const uint64_t watch = control_ops_work(d->control.state);
 	if (d->log_fd >= 0)
 		logfile_turn_over(&d->node->home, d->log_fd);
@@ -188,12 +203,41 @@ static int open_handles(struct daemon *d, struct err *err)
 	return 0;
 }
 
+static void on_network_action(void *user, const struct network_action *a)
+{
+	struct daemon *d = user;
+	net_act(d->node, a);
+}
+
+static int open_network(struct daemon *d, const struct config *config, struct err *err)
+{
+	struct net_options no = {0};
+	randombytes_buf(no.seed, sizeof no.seed);
+	int rc = net_open(d->node, &no, err);
+	sodium_memzero(no.seed, sizeof no.seed);
+	if (rc)
+		return rc;
+	const struct transport_options to = {.loop = &d->loop,
+					     .network = net_network(d->node),
+					     .listen = config->listen[0] ? config->listen : NULL,
+					     .on_action = on_network_action,
+					     .user = d};
+	rc = transport_open(&to, &d->transport, err);
+	if (!rc && transport_port(d->transport)) {
+		net_listening(d->node, transport_port(d->transport));
+		log_info("event=listening port=%u", transport_port(d->transport));
+	}
+	return rc;
+}
+
 static int open_node(struct daemon *d, const struct home *home, const struct config *config, struct identity *id, struct err *err)
 {
-	const struct node_hooks hooks = {.user = d, .now_ms = hook_now_ms, .want_work = hook_wake, .store_wake = hook_wake,
+	const struct node_hooks hooks = {.user = d, .now_ms = hook_now_ms, .mono_ms = hook_mono_ms, .want_work = hook_wake, .store_wake = hook_wake,
 					 .run_start = hook_run_start, .run_stop = hook_run_stop, .task = hook_task};
 	const struct node_options options = {.home = home, .config = config, .identity = id, .hooks = &hooks};
 	int rc = node_open(&options, &d->node, err);
+	if (!rc)
+		rc = open_network(d, config, err);
 	if (!rc)
 		rc = control_open(&d->control, &d->loop, d->node, home->socket, stop, d, err);
 	return rc;

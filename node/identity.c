@@ -187,6 +187,11 @@ int identity_sign_record(const struct identity *id, const struct record_fields *
 	return record_sign(fields, id->secret, network, ret, err);
 }
 
+const uint8_t *identity_lend_secret(const struct identity *id)
+{
+	return id->secret;
+}
+
 int identity_sign_dsse(const struct identity *id, const char *payload_type, const uint8_t *payload, size_t len, uint8_t ret_signature[64],
 		       struct err *err)
 {

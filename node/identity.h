@@ -2,7 +2,7 @@
  * sodium_malloc memory, and others ask here for signatures.
  *
  * The key file is one line of text, "talkoo-secret-key:1:HEX" (HEX: the 32-byte seed), mode 0600; a backup is the same
- * text. Must not know: records' meaning, home, store. Links: base, proto. sodium_init() has been called. */
+ * text. Only what proves our id to peers and signs live logs borrows the secret itself. Must not know: records' meaning, home, store. Links: base, proto. sodium_init() has been called. */
 #ifndef TALKOO_NODE_IDENTITY_H
 #define TALKOO_NODE_IDENTITY_H
 
@@ -28,6 +28,9 @@ const struct node_id *identity_id(const struct identity *id);
 /* fields without version and author; see record_sign(). */
 int identity_sign_record(const struct identity *id, const struct record_fields *fields, const char *network, struct record **ret,
 			 struct err *err) MUST_CHECK;
+/* The 64 bytes in libsodium's layout, lent as long as the identity lives: for p2p's handshakes and live logs, which sign while the loop
+ * runs. Never copied. */
+const uint8_t *identity_lend_secret(const struct identity *id);
 /* Signature over the DSSE PAE. */
 int identity_sign_dsse(const struct identity *id, const char *payload_type, const uint8_t *payload, size_t len, uint8_t ret_signature[64],
 		       struct err *err) MUST_CHECK;

@@ -190,6 +190,7 @@ static bool add_topic(struct intake *in, const struct id32 *project, bool is_fol
 	}
 	t->is_followed |= is_followed;
 	in->follows_len += is_one_more;
+	in->follow_generation += is_one_more;
 	return true;
 }
 
@@ -205,6 +206,12 @@ void intake_unfollow(struct intake *in, const struct id32 *project)
 		return;
 	in->follows_len -= t->is_followed;
 	free(idmap_remove(&in->follows, &t->topic));
+	in->follow_generation++;
+}
+
+unsigned intake_follow_generation(const struct intake *in)
+{
+	return in->follow_generation;
 }
 
 bool intake_follows(const struct intake *in, const struct id32 *project)

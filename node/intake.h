@@ -98,6 +98,8 @@ void intake_trust(struct intake *in, intake_trusts_fn fn, void *user);
 /* Which projects' topics are taken. Unfollowing keeps what is there. False: the ceiling, or no memory. */
 bool intake_follow(struct intake *in, const struct id32 *project);
 void intake_unfollow(struct intake *in, const struct id32 *project);
+/* Rises whenever what is followed changes. */
+unsigned intake_follow_generation(const struct intake *in);
 bool intake_follows(const struct intake *in, const struct id32 *project);
 
 /* Judges; our own are never parked or kept aside: whoever makes them is told at once. With INTAKE_ADMITTED the index has it, and what was parked for it and could be admitted too is among the puts. */

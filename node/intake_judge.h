@@ -28,6 +28,7 @@ struct intake {
 	struct index_edit edit;
 	struct idmap follows; /* struct intake_topic, the kept ones too */
 	size_t follows_len;   /* followed */
+	unsigned follow_generation;
 	struct intake_queue parked, aside;
 	intake_trusts_fn trusts;
 	void *trusts_user;

@@ -323,6 +323,11 @@ void node_check_holds(struct node *n)
 	} else if (wrong) {
 		snprintf(n->hold_why, sizeof n->hold_why, "%.250s", wrong->what);
 		snprintf(n->hold_until, sizeof n->hold_until, "a policy without errors (talkoo policy check)");
+	} else if (n->clock_off_ms) {
+		char off[UNITS_TEXT_MAX];
+		snprintf(n->hold_why, sizeof n->hold_why, "this machine's clock is %s %s its peers'",
+			 units_format_duration(off, (uint64_t)llabs(n->clock_off_ms)), n->clock_off_ms > 0 ? "ahead of" : "behind");
+		snprintf(n->hold_until, sizeof n->hold_until, "the right time (timedatectl set-ntp true)");
 	} else if (disk_is_low(n, n->hold_why, sizeof n->hold_why)) {
 		snprintf(n->hold_until, sizeof n->hold_until, "more free space below %.90s", n->home.state);
 	} else if (is_on_battery()) {

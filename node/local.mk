@@ -23,6 +23,7 @@ libtalkoo_core_la_SOURCES = \
 	node/control_events.c \
 	node/control_files.c node/control_files.h \
 	node/control_jobs.c \
+	node/control_net.c \
 	node/control_ops.c \
 	node/control_policy.c \
 	node/control_results.c node/control_results.h \
@@ -33,6 +34,7 @@ libtalkoo_core_la_SOURCES = \
 	node/intake.c node/intake.h node/intake_crowd.c node/intake_judge.c node/intake_judge.h \
 	node/ixheap.c node/ixheap.h \
 	node/jobs.c \
+	node/net.c node/net.h node/net_files.c node/net_impl.h node/net_logs.c \
 	node/node.c node/node.h \
 	node/publish.c \
 	node/recover.c \
@@ -42,7 +44,7 @@ libtalkoo_core_la_SOURCES = \
 	node/scheduler.c node/scheduler.h \
 	node/state.c node/state.h
 libtalkoo_core_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
-libtalkoo_core_la_LIBADD = libtalkoo-node.la libtalkoo-store.la libtalkoo-policy.la libtalkoo-image.la libtalkoo-job.la \
+libtalkoo_core_la_LIBADD = libtalkoo-node.la libtalkoo-p2p.la libtalkoo-store.la libtalkoo-policy.la libtalkoo-image.la libtalkoo-job.la \
 	libtalkoo-proto.la libtalkoo-base.la
 
 bin_PROGRAMS += talkood
@@ -53,6 +55,6 @@ talkood_SOURCES = \
 	node/main.c \
 	node/runner_uv.c node/runner_uv.h
 talkood_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
-talkood_LDADD = libtalkoo-core.la $(UV_LIBS)
+talkood_LDADD = libtalkoo-core.la libtalkoo-transport.la $(UV_LIBS)
 
 include node/cli/local.mk

@@ -1,5 +1,5 @@
 /* node.h: life, work, reactions. */
-#include "node/node.h"
+#include "node/net.h"
 
 #include <config.h>
 
@@ -126,6 +126,7 @@ void node_close(struct node *n)
 		return;
 	n->listen = NULL;
 	n->is_stopping = true;
+	net_close(n);
 	store_close(n->store);
 	intake_free(n->intake);
 	n->intake = NULL;
@@ -301,10 +302,12 @@ void node_work(struct node *n)
 	probe_store(n);
 	if (n->unpublished_len && (!n->store_failed || n->is_stopping) && !n->must_reload)
 		node_retry_results(n);
-	if (node_now(n) >= intake_next_ms(n->intake))
+	/* with a wrong clock nothing expires */
+	if (node_now(n) >= intake_next_ms(n->intake) && !n->clock_off_ms)
 		tick_intake(n);
 	resume_when_due(n);
 	recheck(n);
+	net_work(n);
 	node_schedule(n);
 }
 
@@ -315,11 +318,12 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 
 uint64_t node_next_ms(const struct node *n)
 {
-	uint64_t next = sooner(intake_next_ms(n->intake), scheduler_next_ms(n->scheduler, node_now(n)));
+	uint64_t next = sooner(n->clock_off_ms ? UINT64_MAX : intake_next_ms(n->intake), scheduler_next_ms(n->scheduler, node_now(n)));
 	if (n->state.donation.mode == SCHED_PAUSED && n->state.donation.until_ms)
 		next = sooner(next, n->state.donation.until_ms);
 	if (node_index(n)->entries.len > node_index(n)->projects.len) /* there are jobs that another file might concern */
 		next = sooner(next, n->recheck_ms);
+	next = sooner(next, net_next_ms(n));
 	return n->store_failed && !n->is_stopping ? sooner(next, n->probe_ms) : next;
 }
 

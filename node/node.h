@@ -24,6 +24,7 @@
 #include "runner/job.h"
 
 struct node;
+struct net; /* net.h */
 
 /* Work for another thread: run() there, done() back on the loop's. run() may only touch *user. */
 struct node_task {
@@ -35,6 +36,7 @@ struct node_task {
 struct node_hooks {
 	void *user;
 	uint64_t (*now_ms)(void *user); /* unix time */
+	uint64_t (*mono_ms)(void *user); /* monotonic; for the network alone */
 	/* node_work() is wanted soon (from the loop's thread) */
 	void (*want_work)(void *user);
 	/* the store has completions (from another thread) */
@@ -105,6 +107,8 @@ struct node {
 	size_t unpublished_len;
 	node_listen_fn listen;
 	void *listen_user;
+	struct net *net; /* net.h; NULL: no network */
+	int64_t clock_off_ms; /* ours ahead of our peers' by more than NET_CLOCK_OFF_MS; 0: fine, or unknown */
 };
 
 int node_open(const struct node_options *o, struct node **ret, struct err *err) MUST_CHECK;
@@ -143,8 +147,8 @@ struct node_own {
  * not when this returns an error. *ret_id (may be NULL): the record's id. ERR_REFUSED names intake's reason. */
 int node_publish(struct node *n, const struct node_own *own, struct store_batch *batch /* takes */, node_done_fn done, void *user,
 		 struct id32 *ret_id, struct err *err) MUST_CHECK;
-/* A record from outside: the reason. The rest happens when it is durable. */
-enum intake_reason node_receive(struct node *n, struct record *r, uint64_t source);
+/* A record from outside: the reason; with INTAKE_PARKED what it lacks in *ret_missing. The rest happens when it is durable. */
+enum intake_reason node_receive(struct node *n, struct record *r, uint64_t source, struct id32 *ret_missing);
 /* Stores what intake says and empties fx. */
 void node_apply(struct node *n, struct intake_effects *fx);
 /* A batch without records. */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/node.h"
+#include "node/net.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
@@ -78,10 +78,14 @@ static void on_durable(void *user, int code, const struct err *err)
 		if (s->user != &n->probe_ms)
 			n->must_reload = true;
 		fail_store(n, err);
+		for (size_t i = 0; i < s->fx.puts_len; i++)
+			net_not_stored(n, &s->fx.puts[i]);
 	} else {
 		n->store_failed = false;
-		for (size_t i = 0; i < s->fx.puts_len; i++)
+		for (size_t i = 0; i < s->fx.puts_len; i++) {
+			net_stored(n, &s->fx.puts[i]);
 			node_react(n, &s->fx.puts[i]);
+		}
 	}
 	if (s->done)
 		s->done(n, s->user, code, err);
@@ -112,6 +116,7 @@ static int submit(struct node *n, struct intake_effects *fx, struct store_batch 
 	for (size_t i = 0; i < s->fx.deletes_len; i++) {
 		forget_record(b, &s->fx.deletes[i]);
 		scheduler_forget(n->scheduler, &s->fx.deletes[i]);
+		net_dropped(n, &s->fx.deletes[i]);
 	}
 	for (size_t i = 0; i < s->fx.puts_len; i++) {
 		const struct intake_put *put = &s->fx.puts[i];
@@ -174,6 +179,12 @@ int node_publish(struct node *n, const struct node_own *own, struct store_batch 
 	batch = batch ? batch : store_batch_new();
 	if (!batch)
 		return err_set(err, ERR_NOMEM, "out of memory");
+	/* what runs already is still renewed and reported: nothing new is begun */
+	if (n->clock_off_ms && own->kind != RECORD_CLAIM && own->kind != RECORD_RESULT) {
+		store_batch_free(batch);
+		err_set(err, ERR_REFUSED, "this machine's clock is %lld min off its peers': nothing is signed with it", (long long)(n->clock_off_ms / 60000));
+		return err_hint(err, "set the clock (timedatectl set-ntp true)");
+	}
 	int rc = sign(n, own, batch, &r, err);
 	enum intake_reason why = INTAKE_ADMITTED;
 	if (!rc)
@@ -204,11 +215,12 @@ static void adopt_sequence(struct node *n, const struct record *r)
 		log_warn("event=sequence-not-stored");
 }
 
-enum intake_reason node_receive(struct node *n, struct record *r, uint64_t source)
+enum intake_reason node_receive(struct node *n, struct record *r, uint64_t source, struct id32 *ret_missing)
 {
 	CLEANUP(intake_effects_release) struct intake_effects fx = {0};
 	adopt_sequence(n, r);
 	const enum intake_reason why = intake_offer(n->intake, r, source, node_now(n), &fx);
+	*ret_missing = fx.missing;
 	node_apply(n, &fx);
 	return why;
 }
@@ -300,5 +312,6 @@ int node_load(struct node *n, struct err *err)
 		drop_refused(n, l);
 	intake_effects_release(&l->fx);
 	n->must_reload = rc != 0;
+	net_reloaded(n);
 	return rc;
 }

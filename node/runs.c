@@ -7,7 +7,7 @@
 
 #include "node/attestor.h"
 #include "node/blobs.h"
-#include "node/node.h"
+#include "node/net.h"
 #include "node/runplan.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
@@ -167,6 +167,7 @@ static bool note_event(struct node *n, struct run *run, const char *type, const 
 		}
 	} else if (!strcmp(type, "log")) {
 		run->log_bytes = number_of(event, "size_bytes");
+		net_log_grown(n, &run->job, run->log_bytes, false);
 	} else if (!strcmp(type, "stat")) {
 		run->cpu_ms = number_of(event, "cpu_ms");
 		run->memory_bytes = number_of(event, "memory_bytes");
@@ -432,8 +433,10 @@ void node_run_ended(struct node *n, const struct id32 *job, const char *how)
 	const bool is_published = scheduler_ended(n->scheduler, job, &why);
 	log_info("event=run-end job=%.12s report=%d how=\"%s\"", id32_format(id, job), run && run->has_report, how);
 	struct ending *e = run ? new_ending(n, run) : NULL;
-	if (run)
+	if (run) {
 		run->is_live = false;
+		net_log_grown(n, job, run->log_bytes, true);
+	}
 	if (!e) {
 		log_error("event=run-lost job=%.12s", id);
 		scheduler_published(n->scheduler, job, false, node_now(n));

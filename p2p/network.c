@@ -43,7 +43,6 @@ int network_new(const struct network_options *o, struct network **ret, struct er
 	n->identity_secret = o->identity_secret;
 	crypto_sign_ed25519_sk_to_pk(n->self.b, o->identity_secret);
 	memcpy(n->seed, o->seed, sizeof n->seed);
-	n->listen_port = o->listen_port;
 	n->is_private = o->is_private;
 	n->now_ms = o->now_ms;
 	n->unix_ms = o->unix_ms;
@@ -299,6 +298,21 @@ void network_unfollow(struct network *n, const struct id32 *topic, uint64_t now_
 	dialer_unfollow(n->dialer, topic);
 }
 
+size_t network_topics_len(const struct network *n)
+{
+	return n->topics_len;
+}
+
+const struct id32 *network_topic(const struct network *n, size_t i)
+{
+	return &n->topics[i];
+}
+
+void network_set_listening(struct network *n, uint16_t port)
+{
+	n->listen_port = port;
+}
+
 void network_set_self(struct network *n, struct record *node_record)
 {
 	record_unref(n->self_record);
@@ -404,6 +418,24 @@ uint32_t network_find(const struct network *n, const struct node_id *id)
 		if (n->conns[i]->state == CONN_OPEN && node_id_eq(session_peer(n->conns[i]->session), id))
 			return n->conns[i]->number;
 	return 0;
+}
+
+static bool carries(const struct conn *c, const struct id32 *topic)
+{
+	for (size_t i = 0; i < c->topics_len; i++)
+		if (id32_eq(&c->topics[i], topic))
+			return c->state == CONN_OPEN;
+	return false;
+}
+
+size_t network_carriers(const struct network *n, const struct id32 *topic, uint32_t *ret, size_t max)
+{
+	size_t len = 0;
+	for (int seeds = 0; seeds < 2; seeds++)
+		for (size_t i = 0; i < n->conns_len && len < max; i++)
+			if (n->conns[i]->is_seed == (bool)seeds && carries(n->conns[i], topic))
+				ret[len++] = n->conns[i]->number;
+	return len;
 }
 
 const struct network_stats *network_stats(struct network *n)

@@ -33,7 +33,6 @@ struct network_options {
 	const char *network;
 	const uint8_t *identity_secret; /* lent for its life, libsodium's 64 bytes */
 	uint8_t seed[32];               /* randomness: the static key, salts, choices */
-	uint16_t listen_port;           /* 0: dials out only */
 	bool is_private;                /* loopback and private addresses of others' node records may be dialled */
 	const uint32_t *more_kinds;     /* tests of evolution: kinds beside ours that the hello names */
 	size_t more_kinds_len;
@@ -96,6 +95,10 @@ bool network_next(struct network *n, struct network_action *ret);
 
 bool network_follow(struct network *n, const struct id32 *topic, uint64_t now_ms);
 void network_unfollow(struct network *n, const struct id32 *topic, uint64_t now_ms);
+size_t network_topics_len(const struct network *n);
+const struct id32 *network_topic(const struct network *n, size_t i); /* lent until the next follow or unfollow */
+/* Peers are told that we can be called at that port; 0, as it begins: we only dial out. */
+void network_set_listening(struct network *n, uint16_t port);
 /* Our own `node` record, given to those who ask; NULL: none. A reference is kept. */
 void network_set_self(struct network *n, struct record *node_record);
 /* Calls it, and keeps to it. is_seed: it refers and repairs, and is no eager peer. */
@@ -132,6 +135,8 @@ struct network_peer {
 size_t network_peers(const struct network *n, struct network_peer *ret, size_t max);
 /* Open connections whose peer is id, 0: none. */
 uint32_t network_find(const struct network *n, const struct node_id *id);
+/* Open connections whose peer follows the topic, seeds last, at most max. Returns how many. */
+size_t network_carriers(const struct network *n, const struct id32 *topic, uint32_t *ret, size_t max);
 
 struct network_stats {
 	size_t open, shaking, dialling;

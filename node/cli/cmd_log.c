@@ -99,6 +99,36 @@ static int log_as_json(struct out *o, json_t *answer, int fd, bool is_raw, struc
 	return 0;
 }
 
+/* What is not here is got from the network: by its result's name of the file. 0: it is here now. */
+static int fetch(struct cli *c, struct client *client, const char *name, struct err *err)
+{
+	CLEANUP(client_free_json) json_t *answer = NULL;
+	json_t *request = json_pack("{s:s,s:s,s:s}", "op", "fetch", "job", cli_arg(c, 0), "name", name);
+	jset_text(request, "node", cli_option(c, "node"));
+	return nodecall_on(client, request, &answer, err);
+}
+
+/* The log of a job that another node runs now, until it ends; then the rest of what the result's own log says. */
+static int follow_live(struct cli *c, struct client *client, struct logview *view, struct err *err)
+{
+	CLEANUP(client_free_json) json_t *answer = NULL;
+	const struct client_call call = {.on_event = on_log_event, .user = view};
+	json_t *request = json_pack("{s:s,s:s}", "op", "log.live", "job", cli_arg(c, 0));
+	jset_text(request, "node", cli_option(c, "node"));
+	const int code = client_call(client, request, &call, &answer, err);
+	if (!code && c->out.json)
+		out_json(&c->out, answer);
+	return code;
+}
+
+static int ask_log(struct cli *c, struct client *client, struct logview *view, bool follows, int *ret_fd, json_t **ret, struct err *err)
+{
+	json_t *request = json_pack("{s:s,s:s,s:b}", "op", "log", "job", cli_arg(c, 0), "follow", (int)follows);
+	jset_text(request, "node", cli_option(c, "node"));
+	const struct client_call call = {.on_event = on_log_event, .user = view, .ret_fd = ret_fd};
+	return client_call(client, request, &call, ret, err);
+}
+
 int cmd_log(struct cli *c, struct err *err)
 {
 	CLEANUP(client_close) struct client *client = NULL;
@@ -110,10 +140,11 @@ int cmd_log(struct cli *c, struct err *err)
 	int code = nodecall_open(c, &client, err);
 	if (code)
 		return code;
-	json_t *request = json_pack("{s:s,s:s,s:b}", "op", "log", "job", cli_arg(c, 0), "follow", (int)follows);
-	jset_text(request, "node", cli_option(c, "node"));
-	const struct client_call call = {.on_event = on_log_event, .user = &view, .ret_fd = &fd};
-	code = client_call(client, request, &call, &answer, err);
+	code = ask_log(c, client, &view, follows, &fd, &answer, err);
+	if (code == ERR_NOT_FOUND && follows && !follow_live(c, client, &view, NULL))
+		return 0;
+	if (code == ERR_NOT_FOUND && !fetch(c, client, "log", NULL))
+		code = ask_log(c, client, &view, follows, &fd, &answer, err);
 	if (code || !answer)
 		return code;
 	if (follows) {
@@ -133,7 +164,15 @@ static int fetch_one(struct cli *c, struct client *client, struct writeout *to, 
 	json_t *request = json_pack("{s:s,s:s,s:s}", "op", "artifact", "job", cli_arg(c, 0), "path", path);
 	jset_text(request, "node", cli_option(c, "node"));
 	const struct client_call call = {.ret_fd = &fd};
-	const int code = client_call(client, request, &call, &answer, err);
+	json_t *again = json_deep_copy(request);
+	char name[2048];
+	int code = client_call(client, request, &call, &answer, err);
+	snprintf(name, sizeof name, "artifacts/%s", path);
+	if (code == ERR_NOT_FOUND && !fetch(c, client, name, NULL)) {
+		code = client_call(client, again, &call, &answer, err);
+		again = NULL;
+	}
+	json_decref(again);
 	if (code)
 		return code;
 	if (fd < 0)

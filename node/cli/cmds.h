@@ -11,6 +11,7 @@
 	X(cmd_image_build) X(cmd_image_list) X(cmd_image_show) X(cmd_image_remove)                                     \
 	X(cmd_init) X(cmd_id) X(cmd_key_backup)                                                                        \
 	X(cmd_start) X(cmd_stop) X(cmd_status) X(cmd_doctor)                                                           \
+	X(cmd_peers) X(cmd_connect)                                                                                    \
 	X(cmd_pause) X(cmd_resume) X(cmd_finish) X(cmd_events)                                                         \
 	X(cmd_project_create) X(cmd_project_list) X(cmd_project_show) X(cmd_follow) X(cmd_unfollow)                    \
 	X(cmd_allow) X(cmd_deny) X(cmd_policy_show) X(cmd_policy_why) X(cmd_policy_check)                              \

@@ -13,6 +13,7 @@ libtalkoo_cli_la_SOURCES = \
 	node/cli/cmd_job.c \
 	node/cli/cmd_lint.c \
 	node/cli/cmd_log.c \
+	node/cli/cmd_net.c \
 	node/cli/cmd_node.c \
 	node/cli/cmd_policy.c \
 	node/cli/cmd_project.c \
