@@ -310,10 +310,11 @@ static void open_file(void *user)
 	merkle_leaves(o->map, (size_t)o->ref.size, o->leaves);
 }
 
-static struct net_serve *free_serve(struct node *n)
+/* serve 0: a free one. NULL: none, or the asker has gone meanwhile. */
+static struct net_serve *find_serve(struct node *n, uint32_t serve)
 {
 	for (size_t i = 0; n->net && i < EXCHANGE_SERVES_MAX; i++)
-		if (!n->net->serves[i].serve)
+		if (n->net->serves[i].serve == serve)
 			return &n->net->serves[i];
 	return NULL;
 }
@@ -321,7 +322,7 @@ static struct net_serve *free_serve(struct node *n)
 static void on_opened(struct node *n, void *user)
 {
 	struct opening *o = user;
-	struct net_serve *s = free_serve(n);
+	struct net_serve *s = find_serve(n, o->serve);
 	const size_t len = (size_t)(o->ref.size ? o->ref.size : 1);
 	n->pending--;
 	if (o->map && s) {
@@ -331,7 +332,7 @@ static void on_opened(struct node *n, void *user)
 		if (o->map)
 			munmap(o->map, len);
 		if (n->net)
-			exchange_refused(network_exchange(n->net->network), o->serve, o->map ? EXCHANGE_END_BUSY : EXCHANGE_END_NOT_FOUND, net_mono(n));
+			exchange_refused(network_exchange(n->net->network), o->serve, EXCHANGE_END_NOT_FOUND, net_mono(n));
 	}
 	free(o->leaves);
 	free(o);
@@ -343,14 +344,16 @@ static void on_open(struct node *n, const struct exchange_action *a)
 	const struct ix_entry *e = index_entry(node_index(n), &a->ref.result);
 	struct opening *o = e && e->kind == RECORD_RESULT && e->job ? calloc(1, sizeof *o) : NULL;
 	const struct node_task task = {.run = open_file, .done = on_opened, .user = o};
-	if (o) {
+	struct net_serve *s = find_serve(n, 0);
+	if (o && s) {
 		*o = (struct opening){.n = n, .serve = a->serve, .ref = a->ref};
 		if (!blobs_dir(&n->home, &e->job->entry.id, &e->author, o->dir, NULL) && !n->hooks.task(n->hooks.user, &task, NULL)) {
 			n->pending++;
+			*s = (struct net_serve){.serve = a->serve};
 			return;
 		}
-		free(o);
 	}
+	free(o);
 	exchange_refused(network_exchange(n->net->network), a->serve, EXCHANGE_END_NOT_FOUND, net_mono(n));
 }
 
@@ -358,7 +361,8 @@ static void on_close(struct node *n, uint32_t serve)
 {
 	for (size_t i = 0; i < EXCHANGE_SERVES_MAX; i++)
 		if (n->net->serves[i].serve == serve) {
-			munmap(n->net->serves[i].map, n->net->serves[i].len);
+			if (n->net->serves[i].map)
+				munmap(n->net->serves[i].map, n->net->serves[i].len);
 			n->net->serves[i] = (struct net_serve){0};
 		}
 }
