@@ -65,7 +65,11 @@ is "$odd" '' 'the log stage holds its sockets and two files'
 if [ "$(id -u)" = 0 ]; then
 	is "$(ls "/proc/$logger/root")" '' 'the log stage sees an empty root'
 	for path in /etc/passwd /home /root /proc/self /tmp /var /run /bin /sbin "$job"; do
-		[ ! -e "/proc/$machine/root$path" ]
+		# the image is shown under its own name: of a folder that leads to it there is a shell
+		case $TALKOO_TEST_IMAGES/ in
+		"$path"/*) [ "$(find "/proc/$machine/root$path" -mindepth 1 -maxdepth 1 | wc -l)" = 1 ] ;;
+		*) [ ! -e "/proc/$machine/root$path" ] ;;
+		esac
 		ok $? "QEMU does not see $path"
 	done
 	touch "/proc/$machine/root/x" 2>/dev/null
