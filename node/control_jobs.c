@@ -10,7 +10,7 @@
 #include "proto/url.h"
 
 #define CLAIM_MS UINT64_C(86400000) /* claim_until, where nothing is said */
-#define LIST_MAX 1000
+#define LIST_MAX 10000
 
 /* ---- announce */
 
