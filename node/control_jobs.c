@@ -43,6 +43,10 @@ static bool fill_plan(struct control_call *c, const json_t *args, struct job_bod
 		op_fail(c, ERR_USAGE, "a plan {path, sha256, origin}, or cmd", "request: plan: missing");
 		return false;
 	}
+	uint64_t cells;
+	if (!op_range(c, args, "cells", 0, 0, JOB_CELLS_MAX, &cells) || !copy_arg(c, args, "cell", b->cell, sizeof b->cell))
+		return false;
+	b->cells = (uint32_t)cells;
 	return copy_arg(c, plan, "path", b->plan_path, sizeof b->plan_path) && copy_arg(c, plan, "sha256", b->plan_sha256, sizeof b->plan_sha256);
 }
 
@@ -61,6 +65,8 @@ static bool check_job(struct control_call *c, const struct job_body *b, uint64_t
 		wrong = "plan: path: not a path in the tree";
 	else if (!hex_is_digits(b->plan_sha256, 64, 64))
 		wrong = "plan: sha256: not 64 hexadecimal digits";
+	else if (!b->cells != !b->cell[0])
+		wrong = "cell, cells: a cell's name and how many there are go together";
 	else if (b->claim_until_ms <= now_ms || b->claim_until_ms - now_ms > JOB_CLAIM_UNTIL_MAX_MS)
 		wrong = "claim_until: at most 7 days from now";
 	if (wrong)

@@ -273,7 +273,7 @@ static const struct op {
 	{"policy.why", op_policy_why, {"project", "ref", "by", "job", "image"}},
 	{"policy.check", op_policy_check, {"text"}},
 	{"job.announce", op_job_announce,
-	 {"project", "commit", "ref", "image", "#want", "cmd", "{plan", "#cpus", "#memory", "#disk", "#timeout", "?new_only", "#claim_until", "arch"}},
+	 {"project", "commit", "ref", "image", "#want", "cmd", "{plan", "#cpus", "#memory", "#disk", "#timeout", "?new_only", "#claim_until", "arch", "cell", "#cells"}},
 	{"job.cancel", op_job_cancel, {"job", "reason"}},
 	{"job.list", op_job_list, {"project", "commit", "#limit"}},
 	{"job.show", op_job_show, {"job"}},

@@ -142,6 +142,13 @@ static void add_cell(struct tally *t, const char *cell)
 	t->cells[t->cells_len++] = cell;
 }
 
+/* The plan may have more cells than jobs are known here: what is not known has not passed. */
+static void add_missing_cells(struct tally *t, size_t cells)
+{
+	while (t->cells_len < cells)
+		t->cells[t->cells_len++] = "(not announced here)";
+}
+
 static void note_plan(struct tally *t, const struct dossier_result *r)
 {
 	if (!r->has_statement || t->plan_sha256)
@@ -195,6 +202,7 @@ static void add_result_json(struct tally *t, const struct dossier_job *j, const 
 
 static void walk(struct tally *t, const struct dossier *d)
 {
+	size_t cells = 0;
 	for (size_t i = 0; i < d->jobs_len; i++) {
 		const struct dossier_job *j = &d->jobs[i];
 		const char *why = job_excluded(t, j);
@@ -203,26 +211,40 @@ static void walk(struct tally *t, const struct dossier *d)
 		if (why)
 			continue;
 		const enum job_state state = dossier_job_state(j, t->q->now_ms);
-		if (state != JOB_CANCELLED || j->results_len)
+		if (state != JOB_CANCELLED || j->results_len) {
 			add_cell(t, j->body.cell);
+			cells = j->body.cells > cells ? j->body.cells : cells;
+		}
 		t->is_live = t->is_live || state == JOB_ANNOUNCED || state == JOB_CLAIMED;
 	}
+	/* a query for one job asks for that one only */
+	if (t->q->commit)
+		add_missing_cells(t, cells);
 }
 
-/* Trusted statements about one commit that name different plans cannot all be the tree's. */
-static bool plans_differ(const struct tally *t, const struct dossier *d)
+/* Trusted statements about one cell of a commit that name different plans cannot all be the tree's. (Cells may have a file
+ * each.) */
+static bool plans_of_cell_differ(const struct tally *t, const struct dossier *d, const char *cell)
 {
 	const char *first = NULL;
 	for (size_t i = 0; t->q->commit && i < d->jobs_len; i++)
 		for (size_t k = 0; k < d->jobs[i].results_len; k++) {
 			const struct dossier_result *r = &d->jobs[i].results[k];
-			if (!r->has_statement || job_excluded(t, &d->jobs[i]) || result_excluded(t, r) ||
+			if (!r->has_statement || strcmp(d->jobs[i].body.cell, cell) || job_excluded(t, &d->jobs[i]) || result_excluded(t, r) ||
 			    !trusted(t->q->trust, &record_get(r->record)->author))
 				continue;
 			if (first && strcmp(first, r->statement.plan_sha256))
 				return true;
 			first = r->statement.plan_sha256;
 		}
+	return false;
+}
+
+static bool plans_differ(const struct tally *t, const struct dossier *d)
+{
+	for (size_t i = 0; i < t->cells_len; i++)
+		if (plans_of_cell_differ(t, d, t->cells[i]))
+			return true;
 	return false;
 }
 
@@ -283,7 +305,7 @@ int dossier_results(const struct dossier *d, const struct results_query *q, json
 	t.votes_max = count_results(d);
 	t.votes = calloc(t.votes_max + 1, sizeof *t.votes);
 	t.nodes = calloc(t.votes_max + 1, sizeof *t.nodes);
-	t.cells = calloc(d->jobs_len + 1, sizeof *t.cells);
+	t.cells = calloc(d->jobs_len + 1 + JOB_CELLS_MAX, sizeof *t.cells);
 	t.results = json_array();
 	if (!t.votes || !t.nodes || !t.cells || !t.results)
 		return err_set(err, ERR_NOMEM, "out of memory");

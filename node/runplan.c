@@ -82,6 +82,9 @@ int runplan_make(struct node *n, const struct ix_job *job, const struct job_body
 	ret->plan_origin = origin_of(body->plan_origin);
 	snprintf(ret->plan_path, sizeof ret->plan_path, "%s", body->plan_path);
 	snprintf(ret->plan_sha256, sizeof ret->plan_sha256, "%s", body->plan_sha256);
+	snprintf(ret->cell, sizeof ret->cell, "%s", body->cell);
+	/* without its number of cells a job with a cell may stand for any plan that has it */
+	ret->cells = body->cell[0] ? body->cells : 0;
 	snprintf(ret->inline_cmd, sizeof ret->inline_cmd, "%s", body->plan_inline);
 	snprintf(ret->image, sizeof ret->image, "%s", body->image);
 	snprintf(ret->image_store, sizeof ret->image_store, "%s", n->home.images);

@@ -271,7 +271,7 @@ int project_body_decode(const struct record *r, struct project_body *ret, struct
 
 void job_body_encode(const struct job_body *p, struct buf *b)
 {
-	mp_put_array(b, 12);
+	mp_put_array(b, p->cells ? 13 : 12);
 	mp_put_bin(b, p->project.b, 32);
 	mp_put_uint(b, p->project_sequence);
 	put_hex(b, p->commit);
@@ -294,6 +294,8 @@ void job_body_encode(const struct job_body *p, struct buf *b)
 	mp_put_str(b, p->plan_path);
 	put_hex(b, p->plan_sha256);
 	mp_put_str(b, p->plan_inline);
+	if (p->cells)
+		mp_put_uint(b, p->cells);
 }
 
 static void get_commit(struct mp_cursor *c, char out[65])
@@ -428,6 +430,9 @@ int job_body_decode(const struct record *r, struct job_body *ret, struct err *er
 	get_keys(&c, "volunteers", p.volunteers, &p.volunteers_len);
 	mp_get_line(&c, "cell", p.cell, sizeof p.cell);
 	get_plan(&c, &p);
+	/* PROTOCOL 5.3: came later than the others, so it may be absent */
+	if (mp_more(&c))
+		p.cells = (uint32_t)mp_get_uint(&c, "cells", JOB_CELLS_MAX);
 	job_agree(&c, r, &p);
 	if ((e = mp_cursor_check(&c, err)))
 		return e;

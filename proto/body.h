@@ -47,6 +47,7 @@ enum plan_origin {
 const char *plan_origin_name(enum plan_origin o); /* "unknown" */
 bool plan_origin_parse(const char *text, enum plan_origin *ret);
 
+#define JOB_CELLS_MAX 32
 /* RECORD_JOB. Record: key empty; topic = topic_derive(project); depends: usually empty (a project record is no
  * dependency, for it is replaced: project_sequence says which state is needed). */
 struct job_body {
@@ -68,6 +69,7 @@ struct job_body {
 	char plan_path[256];       /* tree: the file, relative, no ".." part; detected: what it was detected by; inline: "" */
 	char plan_sha256[65];      /* tree: digest of the file; detected: of the plan it becomes; inline: of the text */
 	char plan_inline[2049];    /* inline only, not empty */
+	uint32_t cells;            /* how many cells the plan has, 1 to JOB_CELLS_MAX; 0 = the record does not say */
 };
 
 /* RECORD_CANCEL. Record: key empty; depends holds job; topic is the job's. */

@@ -46,6 +46,8 @@ static const struct job_field plan_fields[] = {
 	JOB_FIELD(job_plan, plan_origin, FIELD_ORIGIN, true),
 	JOB_FIELD(job_plan, plan_path, FIELD_TEXT, false),
 	JOB_FIELD(job_plan, plan_sha256, FIELD_HEX, false),
+	JOB_FIELD(job_plan, cell, FIELD_TEXT, false),
+	JOB_FIELD(job_plan, cells, FIELD_U32, false),
 	JOB_FIELD(job_plan, inline_cmd, FIELD_TEXT, false),
 	JOB_FIELD(job_plan, image, FIELD_TEXT, false),
 	JOB_FIELD(job_plan, image_store, FIELD_TEXT, true),

@@ -103,6 +103,8 @@ struct job_plan {
 	enum job_origin plan_origin; /* expected: tree or detected (what discovery yields) or inline */
 	char plan_path[256];         /* expected path in the tree; "" = whatever discovery yields */
 	char plan_sha256[65];        /* expected digest of the plan file; "" = do not compare */
+	char cell[256];              /* of a plan with cells (a matrix, .builds/): which one; "" = it has none */
+	uint32_t cells;              /* how many the plan is said to have; 0 = do not compare */
 	char inline_cmd[2049];       /* with JOB_ORIGIN_INLINE: shell commands of its single step */
 	char image[128];             /* name@version the announcer asked for; "" = what the plan says. Inline: required */
 	char image_store[PATH_MAX];  /* folder of images: STORE/NAME@VERSION/manifest.json … */

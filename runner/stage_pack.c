@@ -3,6 +3,7 @@
  * The plan is established here from the tree itself, whatever the announcer says (ARCHITECTURE 4, "Job"): the job's
  * expectation is only compared, and a difference is refused. */
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -107,6 +108,28 @@ static int read_from_tree(void *context, const char *path, struct buf *ret, stru
 	return buf_check(ret, path, err);
 }
 
+/* plan_list_fn */
+static int list_tree(void *context, const char *folder, struct buf *ret, struct err *err)
+{
+	struct pack *p = context;
+	git_tree_entry *entry = NULL;
+	git_tree *tree = NULL;
+	int e = git_tree_entry_bypath(&entry, p->tree, folder);
+	if (e == GIT_ENOTFOUND || (!e && git_tree_entry_type(entry) != GIT_OBJECT_TREE)) {
+		git_tree_entry_free(entry);
+		return err_set(err, ERR_NOT_FOUND, "there is no folder %.200s", folder);
+	}
+	if (!e)
+		e = git_tree_lookup(&tree, p->repo, git_tree_entry_id(entry));
+	git_tree_entry_free(entry);
+	if (e)
+		return missing(p, e, "cannot read the tree", err);
+	for (size_t i = 0; i < git_tree_entrycount(tree); i++)
+		buf_printf(ret, "%s\n", git_tree_entry_name(git_tree_entry_byindex(tree, i)));
+	git_tree_free(tree);
+	return buf_check(ret, folder, err);
+}
+
 static int other_plan(struct pack *p, const char *what, const char *is, const char *said, struct err *err)
 {
 	err_set(err, ERR_REFUSED, "the plan of commit %.64s is not the announced one: its %s is %s, not %s", p->job->source.commit,
@@ -127,6 +150,12 @@ static int compare_plan(struct pack *p, struct err *err)
 		return other_plan(p, "path", f->path, job->plan_path, err);
 	if (job->plan_sha256[0] && strcmp(job->plan_sha256, f->sha256) != 0)
 		return other_plan(p, "sha256", f->sha256, job->plan_sha256, err);
+	if (job->cells && job->cells != f->cells_len) {
+		char is[16], said[16];
+		snprintf(is, sizeof is, "%zu", f->cells_len);
+		snprintf(said, sizeof said, "%u", job->cells);
+		return other_plan(p, "number of cells", is, said, err);
+	}
 	return 0;
 }
 
@@ -136,8 +165,8 @@ static int establish_plan(struct pack *p, struct err *err)
 	if (p->job->plan_origin == JOB_ORIGIN_INLINE)
 		e = plan_inline(p->job->inline_cmd, p->job->image, &p->found, err);
 	else
-		e = plan_discover(read_from_tree, p, &p->found, err);
-	if (e == ERR_NOT_FOUND || e == ERR_INVALID || e == ERR_LIMIT)
+		e = plan_discover(&(struct plan_tree){read_from_tree, list_tree, p}, p->job->cell, &p->found, err);
+	if (e == ERR_NOT_FOUND || e == ERR_INVALID || e == ERR_LIMIT || e == ERR_REFUSED)
 		return refused(p, e);
 	return e ? e : compare_plan(p, err);
 }

@@ -41,3 +41,7 @@ test_ambient_LDADD = libtalkoo-plan.la
 UNIT_TESTS += test_detect
 test_detect_SOURCES = tests/unit/test_detect.c tests/unit/tap.c tests/unit/tap.h
 test_detect_LDADD = libtalkoo-plan.la
+
+UNIT_TESTS += test_cells
+test_cells_SOURCES = tests/unit/test_cells.c tests/unit/tap.c tests/unit/tap.h
+test_cells_LDADD = libtalkoo-plan.la

@@ -1,4 +1,5 @@
 /* talkoo job announce/cancel/list/show. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "node/cli/cmds.h"
@@ -19,6 +20,9 @@ struct announce {
 	struct gitrepo *repo; /* NULL outside a checkout */
 	char project[ID32_TEXT_MAX];
 	char commit[65], ref[256];
+	uint64_t want;
+	char (*cells)[PLAN_CELL_MAX]; /* owned; of the commit's plan */
+	size_t cells_len;
 	json_t *request;
 };
 
@@ -27,6 +31,7 @@ static void announce_release(struct announce *a)
 	client_close(&a->client);
 	gitrepo_close(&a->repo);
 	json_decref(a->request);
+	free(a->cells);
 }
 
 /* Volunteers fetch the commit from the project's URL: it must have been pushed. */
@@ -64,87 +69,120 @@ static int find_commit(struct announce *a, struct err *err)
 	return code ? code : find_ref(a, cli_option(a->c, "ref"), err);
 }
 
-static int add_plan(struct announce *a, struct err *err)
+static int add_inline_plan(struct announce *a, const char *cmd, const char *image, struct err *err)
 {
-	const char *cmd = cli_option(a->c, "cmd"), *image = cli_option(a->c, "image");
 	CLEANUP(plan_found_release) struct plan_found found = {0};
-	int code;
-	if (cmd) {
-		image = image ? image : INLINE_IMAGE;
-		code = plan_inline(cmd, image, &found, err);
-		if (code)
-			return code;
-		jset_text(a->request, "cmd", cmd);
-		jset_text(a->request, "image", image);
-	} else {
-		struct gitrepo_commit known;
-		if (!a->repo || gitrepo_commit(a->repo, a->commit, &known, NULL)) {
-			err_set(err, ERR_USAGE, "the plan of %.12s cannot be read: no checkout here has that commit", a->commit);
-			return err_hint(err, "stand in a checkout of the project, or give the commands with --cmd");
-		}
-		code = treeplan_find(a->repo, a->commit, &found, err);
-		if (code)
-			return code;
-		if (!image && !*found.plan.image) {
-			err_set(err, ERR_USAGE, "%s names no image", found.path);
-			return err_hint(err, "say with --image in which image volunteers run it, for example --image mini");
-		}
-		jset_text(a->request, "image", image ? image : found.plan.image);
+	image = image ? image : INLINE_IMAGE;
+	const int code = plan_inline(cmd, image, &found, err);
+	if (code)
+		return code;
+	jset_text(a->request, "cmd", cmd);
+	jset_text(a->request, "image", image);
+	return 0;
+}
+
+/* What one cell of the commit's plan asks for; cell NULL: the first, or the plan without cells. */
+static int add_tree_plan(struct announce *a, const char *cell, const char *image, struct err *err)
+{
+	CLEANUP(plan_found_release) struct plan_found found = {0};
+	struct gitrepo_commit known;
+	if (!a->repo || gitrepo_commit(a->repo, a->commit, &known, NULL)) {
+		err_set(err, ERR_USAGE, "the plan of %.12s cannot be read: no checkout here has that commit", a->commit);
+		return err_hint(err, "stand in a checkout of the project, or give the commands with --cmd");
 	}
+	const int code = treeplan_find_cell(a->repo, a->commit, cell, &found, err);
+	if (code)
+		return code;
+	if (!image && !*found.plan.image) {
+		err_set(err, ERR_USAGE, "%s names no image", found.path);
+		return err_hint(err, "say with --image in which image volunteers run it, for example --image mini");
+	}
+	jset_text(a->request, "image", image ? image : found.plan.image);
 	json_object_set_new(a->request, "plan",
 			    json_pack("{s:s,s:s,s:s}", "path", found.path, "sha256", found.sha256, "origin", job_origin_name(found.origin)));
 	jset_number(a->request, "cpus", found.plan.resources.cpus);
 	jset_number(a->request, "memory", found.plan.resources.memory_bytes);
 	jset_number(a->request, "disk", found.plan.resources.disk_bytes);
 	jset_number(a->request, "timeout", found.plan.resources.timeout_ms);
+	if (found.cells_len)
+		jset_text(a->request, "cell", found.cell);
+	jset_number(a->request, "cells", found.cells_len);
+	if (!a->cells_len && found.cells_len) {
+		a->cells = found.cells;
+		a->cells_len = found.cells_len;
+		found.cells = NULL;
+	}
 	return 0;
 }
 
-static int announce(struct announce *a, json_t **ret_answer, struct err *err)
+static int prepare(struct announce *a, struct err *err)
 {
 	char project[LINK_TEXT_MAX];
-	uint64_t want = 1;
-	int code = cli_number(a->c, "want", 1, 32, &want, err);
+	int code = cli_number(a->c, "want", 1, 32, &a->want, err);
 	if (!code)
 		code = nodecall_open(a->c, &a->client, err);
 	if (!code)
 		code = resolve_project(a->client, cli_arg(a->c, 0), RESOLVE_READ, project, err);
 	if (!code)
 		code = resolve_project_id(project, a->project, err);
-	if (!code)
-		code = find_commit(a, err);
-	if (code)
-		return code;
+	return code ? code : find_commit(a, err);
+}
+
+/* One job. a->cells is known after the first. */
+static int announce(struct announce *a, const char *cell, json_t **ret_answer, struct err *err)
+{
+	const char *cmd = cli_option(a->c, "cmd"), *image = cli_option(a->c, "image");
+	json_decref(a->request);
 	a->request = json_pack("{s:s,s:s,s:s,s:s,s:I,s:b}", "op", "job.announce", "project", a->project, "commit", a->commit, "ref", a->ref,
-			       "want", (json_int_t)want, "new_only", (int)cli_has(a->c, "new-only"));
-	code = a->request ? add_plan(a, err) : err_set(err, ERR_USAGE, "an argument is not UTF-8 text");
+			       "want", (json_int_t)a->want, "new_only", (int)cli_has(a->c, "new-only"));
+	if (!a->request)
+		return err_set(err, ERR_USAGE, "an argument is not UTF-8 text");
+	const int code = cmd ? add_inline_plan(a, cmd, image, err) : add_tree_plan(a, cell, image, err);
 	return code ? code : nodecall_on(a->client, json_incref(a->request), ret_answer, err);
 }
 
-int cmd_job_announce(struct cli *c, struct err *err)
+static void say_announced(struct cli *c, const struct announce *a, const json_t *answer, const char *cell)
 {
-	CLEANUP(announce_release) struct announce a = {.c = c, .repo = resolve_here()};
-	CLEANUP(client_free_json) json_t *answer = NULL;
-	struct verdictview_query query = {0};
-	int code = verdictview_options(c, &query, err);
-	if (!code)
-		code = announce(&a, &answer, err);
-	if (code)
-		return code;
 	const char *job = jtext(answer, "job");
 	if (c->out.json)
 		out_json(&c->out, answer);
 	out_print(&c->out, OUT_PLAIN, "%s\n", job);
 	if (!jbool(answer, "created"))
 		out_note(&c->out, OUT_PLAIN, "that job was there already\n");
-	if (!cli_has(c, "wait")) {
-		if (!c->out.json)
-			out_note(&c->out, OUT_PLAIN, "announced %.12s on %s; 'talkoo watch %.8s' waits for the verdict\n", a.commit, a.ref, job);
-		return 0;
+	if (c->out.json || cli_has(c, "wait"))
+		return;
+	out_note(&c->out, OUT_PLAIN, "announced %.12s on %s", a->commit, a->ref);
+	if (cell)
+		out_note(&c->out, OUT_PLAIN, ", cell %s", OUT_FOREIGN(cell));
+	out_note(&c->out, OUT_PLAIN, "; 'talkoo watch %.8s' waits for the verdict\n", cell ? a->commit : job);
+}
+
+int cmd_job_announce(struct cli *c, struct err *err)
+{
+	CLEANUP(announce_release) struct announce a = {.c = c, .repo = resolve_here(), .want = 1};
+	CLEANUP(client_free_json) json_t *answer = NULL;
+	struct verdictview_query query = {0};
+	int code = verdictview_options(c, &query, err);
+	if (!code)
+		code = prepare(&a, err);
+	if (!code)
+		code = announce(&a, NULL, &answer, err);
+	if (code)
+		return code;
+	say_announced(c, &a, answer, a.cells_len ? a.cells[0] : NULL);
+	for (size_t i = 1; i < a.cells_len; i++) {
+		CLEANUP(client_free_json) json_t *next = NULL;
+		code = announce(&a, a.cells[i], &next, err);
+		if (code)
+			return code;
+		say_announced(c, &a, next, a.cells[i]);
 	}
-	query.is_job = true;
-	query.target = job;
-	query.output_to_notes = true; /* stdout holds exactly the id */
+	if (!cli_has(c, "wait"))
+		return 0;
+	query.is_job = !a.cells_len;
+	memcpy(query.project, a.project, sizeof query.project);
+	query.target = a.cells_len ? a.commit : jtext(answer, "job");
+	query.output_to_notes = true; /* stdout holds exactly the ids */
 	return verdictview_watch(c, a.client, &query, err);
 }
 

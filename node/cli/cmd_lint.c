@@ -44,11 +44,11 @@ static void print_finding(struct out *o, const struct lint_finding *f)
 		out_print(o, OUT_PLAIN, "  hint: %s\n", OUT_FOREIGN(f->hint));
 }
 
-static void print_sum(struct out *o, const struct lint *lint)
+static void print_sum(struct out *o, const struct lint *lint, size_t errors)
 {
 	const struct plan_found *found = &lint->found;
-	if (lint->errors) {
-		out_print(o, OUT_BAD, "%zu error%s", lint->errors, lint->errors == 1 ? "" : "s");
+	if (errors) {
+		out_print(o, OUT_BAD, "%zu error%s", errors, errors == 1 ? "" : "s");
 		out_print(o, OUT_PLAIN, "\n");
 		return;
 	}
@@ -58,6 +58,8 @@ static void print_sum(struct out *o, const struct lint *lint)
 	if (*lint->shell)
 		out_print(o, OUT_DIM, " (syntax checked with %s)", lint->shell);
 	out_print(o, OUT_PLAIN, "\n");
+	for (size_t i = 0; i < found->cells_len && found->format != PLAN_FORMAT_SOURCEHUT; i++)
+		out_print(o, OUT_PLAIN, "%s%s\n", i ? "       " : "cells: ", found->cells[i]);
 }
 
 /* A detected plan as the file that it would be. */
@@ -71,12 +73,39 @@ static void print_detected(struct out *o, const struct plan *plan)
 		out_print(o, OUT_PLAIN, "  - name: %s\n    run: %s\n", plan->steps[i].name, plan->steps[i].run);
 }
 
+static size_t add_findings(struct cli *c, const struct lint *lint, json_t *findings)
+{
+	for (size_t i = 0; i < lint->len; i++) {
+		json_array_append_new(findings, finding_to_json(&lint->findings[i]));
+		print_finding(&c->out, &lint->findings[i]);
+	}
+	return lint->errors;
+}
+
+/* The other files of .builds/; a matrix has one file, and was looked at. Returns how many errors they have. */
+static size_t lint_others(struct cli *c, const char *folder, const struct lint *first, json_t *findings)
+{
+	size_t errors = 0;
+	for (size_t i = 1; i < first->found.cells_len; i++) {
+		CLEANUP(lint_release) struct lint lint = {0};
+		struct err err = {0};
+		if (lint_folder(folder, first->found.cells[i], &lint, &err)) {
+			out_note(&c->out, OUT_BAD, "%s: %s\n", first->found.cells[i], err.what);
+			errors++;
+			continue;
+		}
+		errors += add_findings(c, &lint, findings);
+		print_sum(&c->out, &lint, lint.errors);
+	}
+	return errors;
+}
+
 int cmd_lint(struct cli *c, struct err *err)
 {
 	CLEANUP(gitrepo_close) struct gitrepo *repo = cli_arg(c, 0) ? NULL : resolve_here();
 	CLEANUP(lint_release) struct lint lint = {0};
 	const char *folder = folder_of(c, repo);
-	const int code = lint_folder(folder, &lint, err);
+	const int code = lint_folder(folder, NULL, &lint, err);
 	if (code == ERR_NOT_FOUND) {
 		err_set(err, ERR_USAGE, "no plan: there is no %s in %s", PLAN_FILES_TEXT, folder);
 		return err_hint(err, "four lines are enough: 'image: mini', 'steps:', '  - name: test', '    run: make check'");
@@ -84,18 +113,21 @@ int cmd_lint(struct cli *c, struct err *err)
 	if (code)
 		return code;
 	json_t *findings = json_array();
-	for (size_t i = 0; i < lint.len; i++) {
-		json_array_append_new(findings, finding_to_json(&lint.findings[i]));
-		print_finding(&c->out, &lint.findings[i]);
-	}
+	size_t errors = add_findings(c, &lint, findings);
+	if (lint.found.format == PLAN_FORMAT_SOURCEHUT && lint.found.cells_len)
+		errors += lint_others(c, folder, &lint, findings);
 	CLEANUP(client_free_json)
-	json_t *answer = json_pack("{s:i,s:b,s:s,s:s,s:s,s:s,s:I,s:s,s:o}", "v", 1, "ok", lint.errors == 0, "path", lint.found.path, "format", plan_format_name(lint.found.format), "sha256",
+	json_t *answer = json_pack("{s:i,s:b,s:s,s:s,s:s,s:s,s:I,s:s,s:o}", "v", 1, "ok", errors == 0, "path", lint.found.path, "format", plan_format_name(lint.found.format), "sha256",
 				   lint.found.sha256, "image", lint.found.plan.image, "steps", (json_int_t)lint.found.plan.steps_len, "shell",
 				   lint.shell, "findings", findings);
+	json_t *cells = json_array();
+	for (size_t i = 0; i < lint.found.cells_len; i++)
+		json_array_append_new(cells, json_string(lint.found.cells[i]));
+	json_object_set_new(answer, "cells", cells);
 	if (c->out.json)
 		out_json(&c->out, answer);
 	if (lint.found.origin == JOB_ORIGIN_DETECTED && !c->out.json)
 		print_detected(&c->out, &lint.found.plan);
-	print_sum(&c->out, &lint);
-	return lint.errors ? EXITCODE_USAGE : EXITCODE_DONE;
+	print_sum(&c->out, &lint, errors);
+	return errors ? EXITCODE_USAGE : EXITCODE_DONE;
 }

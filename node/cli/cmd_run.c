@@ -119,7 +119,7 @@ static int choose_image(struct run *r, const char *path, struct err *err)
 
 static int set_plan(struct run *r, struct err *err)
 {
-	const char *cmd = cli_option(r->c, "cmd"), *image = cli_option(r->c, "image");
+	const char *cmd = cli_option(r->c, "cmd"), *image = cli_option(r->c, "image"), *cell = cli_option(r->c, "cell");
 	int code = image ? set_text(r->plan.image, sizeof r->plan.image, image, "--image", err) : 0;
 	if (!code && image)
 		code = check_image(r, image, err);
@@ -138,12 +138,18 @@ static int set_plan(struct run *r, struct err *err)
 		return code ? code : set_text(r->plan.inline_cmd, sizeof r->plan.inline_cmd, cmd, "--cmd", err);
 	}
 	r->plan.plan_origin = JOB_ORIGIN_TREE;
+	code = cell ? set_text(r->plan.cell, sizeof r->plan.cell, cell, "--cell", err) : 0;
+	if (code)
+		return code;
 	if (!r->source.repo)
 		return 0;
 	CLEANUP(plan_found_release) struct plan_found found = {0};
-	code = treeplan_find(r->source.repo, r->source.commit.id, &found, err);
+	code = treeplan_find_cell(r->source.repo, r->source.commit.id, cell, &found, err);
+	if (!code && !cell && found.cells_len > 1)
+		code = treeplan_find_cell(r->source.repo, r->source.commit.id, "", &found, err); /* refuses, and lists them */
 	if (code)
 		return code;
+	memcpy(r->plan.cell, found.cell, sizeof r->plan.cell);
 	r->plan.plan_origin = found.origin;
 	set_limits(&r->plan, &found.plan.resources);
 	memcpy(r->plan.plan_path, found.path, sizeof r->plan.plan_path);

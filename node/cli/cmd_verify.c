@@ -21,10 +21,14 @@
 struct verify {
 	struct trustfile trust;
 	char project[ID32_TEXT_MAX], commit[65];
-	char plan_sha256[65]; /* what discovery finds at the commit; "" when no checkout here can say */
+	/* what discovery finds at the commit; nothing when no checkout here can say */
+	char (*cells)[PLAN_CELL_MAX];  /* owned; the cells that the verdict needs: "" alone without a matrix */
+	char (*plan_sha256)[65];       /* owned; of each cell */
+	size_t cells_len;
 	uint64_t need;
 	struct verdict_result *votes; /* owned; texts are lent from trust and from names */
 	char (*names)[NODE_ID_TEXT_MAX]; /* of votes[i].node */
+	char (*of_cells)[PLAN_CELL_MAX]; /* of votes[i].cell */
 	size_t len, cap, others; /* others: signed, but for something else */
 	char other_why[256];
 	json_t *shown; /* results[] */
@@ -35,6 +39,9 @@ static void verify_release(struct verify *v)
 	trustfile_release(&v->trust);
 	free(v->votes);
 	free(v->names);
+	free(v->of_cells);
+	free(v->cells);
+	free(v->plan_sha256);
 	json_decref(v->shown);
 }
 
@@ -61,11 +68,33 @@ static int find_trust(struct cli *c, struct trustfile *ret, struct err *err)
 	return code ? code : trustfile_parse(file, buf_cstr(&text), text.len, ret, err);
 }
 
+/* The commit's cells, and the plan of each, where this checkout knows it. */
+static int find_cells(struct gitrepo *repo, struct verify *v, struct err *err)
+{
+	CLEANUP(plan_found_release) struct plan_found plan = {0};
+	if (treeplan_find(repo, v->commit, &plan, NULL))
+		return 0;
+	const size_t len = plan.cells_len ? plan.cells_len : 1;
+	v->cells = calloc(len, sizeof *v->cells);
+	v->plan_sha256 = calloc(len, sizeof *v->plan_sha256);
+	if (!v->cells || !v->plan_sha256)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < len; i++) {
+		CLEANUP(plan_found_release) struct plan_found one = {0};
+		if (plan.cells_len)
+			memcpy(v->cells[i], plan.cells[i], PLAN_CELL_MAX);
+		const int code = treeplan_find_cell(repo, v->commit, v->cells[i], &one, err);
+		if (code)
+			return code;
+		memcpy(v->plan_sha256[v->cells_len++], one.sha256, 65);
+	}
+	return 0;
+}
+
 /* For which project and commit; and its plan, where the checkout knows it. */
 static int find_subject(struct cli *c, struct verify *v, struct err *err)
 {
 	CLEANUP(gitrepo_close) struct gitrepo *repo = resolve_here();
-	CLEANUP(plan_found_release) struct plan_found plan = {0};
 	char project[LINK_TEXT_MAX];
 	const char *commit = cli_option(c, "commit");
 	int code = resolve_project(NULL, cli_option(c, "project"), RESOLVE_READ, project, err);
@@ -81,9 +110,7 @@ static int find_subject(struct cli *c, struct verify *v, struct err *err)
 		err_set(err, ERR_USAGE, "--commit %s: a proof is for a whole commit id", v->commit);
 		code = err_hint(err, "give all 40 digits");
 	}
-	if (!code && repo && !treeplan_find(repo, v->commit, &plan, NULL))
-		memcpy(v->plan_sha256, plan.sha256, sizeof v->plan_sha256);
-	return code;
+	return code || !repo ? code : find_cells(repo, v, err);
 }
 
 /* Why a statement does not answer for this project and commit; NULL when it does. */
@@ -98,9 +125,10 @@ static const char *why_other(const struct verify *v, const struct bundle_signed 
 		return "is for another commit";
 	if (st->plan_origin == PLAN_INLINE)
 		return "ran commands of its announcer, not the commit's plan";
-	if (*v->plan_sha256 && strcmp(st->plan_sha256, v->plan_sha256))
-		return "ran another plan than the commit has";
-	return NULL;
+	for (size_t i = 0; i < v->cells_len; i++)
+		if (!strcmp(st->cell, v->cells[i]))
+			return strcmp(st->plan_sha256, v->plan_sha256[i]) ? "ran another plan than the commit has" : NULL;
+	return v->cells_len ? "ran a cell that the commit's plan has not" : NULL;
 }
 
 static enum verdict_vote vote_of(const struct statement *st)
@@ -123,7 +151,10 @@ static int room(struct verify *v, struct err *err)
 	char(*names)[NODE_ID_TEXT_MAX] = reallocarray(v->names, cap, sizeof *names);
 	if (names)
 		v->names = names;
-	if (!votes || !names)
+	char(*cells)[PLAN_CELL_MAX] = reallocarray(v->of_cells, cap, sizeof *cells);
+	if (cells)
+		v->of_cells = cells;
+	if (!votes || !names || !cells)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	v->cap = cap;
 	return 0;
@@ -162,23 +193,44 @@ static int take(void *user, const struct bundle_signed *s, struct err *err)
 		return code;
 	const struct trustfile_entry *entry = trustfile_find(&v->trust, &s->key);
 	node_id_format(v->names[v->len], &s->key);
+	snprintf(v->of_cells[v->len], PLAN_CELL_MAX, "%s", st.cell);
 	v->votes[v->len] = (struct verdict_result){.vote = vote_of(&st),
 						   .trusted = entry != NULL,
-						   .operator_name = entry && *entry->operator_name ? entry->operator_name : NULL,
-						   .cell = ""};
+						   .operator_name = entry && *entry->operator_name ? entry->operator_name : NULL};
 	show(v, &st, entry, v->names[v->len]);
 	v->len++;
 	return 0;
 }
 
+/* The cells that the verdict needs: the plan's, or (without a checkout that knows it) those that the results are of. */
+static size_t needed_cells(const struct verify *v, const char *ret[PLAN_CELLS_MAX])
+{
+	size_t len = 0;
+	for (size_t i = 0; i < v->cells_len && len < PLAN_CELLS_MAX; i++)
+		ret[len++] = v->cells[i];
+	for (size_t i = 0; i < v->len && !v->cells_len && len < PLAN_CELLS_MAX; i++) {
+		size_t k = 0;
+		while (k < len && strcmp(ret[k], v->of_cells[i]))
+			k++;
+		if (k == len)
+			ret[len++] = v->of_cells[i];
+	}
+	return len;
+}
+
 static int answer(struct cli *c, struct verify *v)
 {
-	static const char *const cells[] = {""};
+	const char *cells[PLAN_CELLS_MAX];
 	struct verdict_answer verdict;
-	for (size_t i = 0; i < v->len; i++)
+	for (size_t i = 0; i < v->len; i++) {
 		v->votes[i].node = v->names[i];
-	const struct verdict_input in = {
-		.results = v->votes, .results_len = v->len, .cells = cells, .cells_len = 1, .need = (unsigned)v->need};
+		v->votes[i].cell = v->of_cells[i];
+	}
+	const struct verdict_input in = {.results = v->votes,
+					 .results_len = v->len,
+					 .cells = cells,
+					 .cells_len = needed_cells(v, cells),
+					 .need = (unsigned)v->need};
 	verdict_decide(&in, &verdict);
 	const char *why = !v->len && v->others ? v->other_why : verdict.why;
 	CLEANUP(client_free_json)

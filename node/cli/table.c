@@ -25,6 +25,7 @@ static const struct cli_command here[] = {
 		 {"ref", 0, "R", "with a URL: the branch or ref to read (default: the remote's HEAD)", false},
 		 {"cmd", 0, "COMMANDS", "run these shell commands instead of the commit's plan", false},
 		 {"image", 0, "I", "the VM image (default: the plan's; with --cmd: mini)", false},
+		 {"cell", 0, "NAME", "of a plan with several (a matrix, .builds/): which one; 'talkoo lint' lists them", false},
 		 {"out", 0, "DIR", "put the artifacts there: a new or empty folder", false},
 		 {"keep", 0, NULL, "keep the run's folder (log, artifacts) and say where it is", false}),
 	 EXAMPLES("talkoo run\tHEAD of this checkout, by its plan", "talkoo run --cmd 'ls -l && make check'\tother commands",
@@ -127,7 +128,8 @@ static const struct cli_command project[] = {
 
 static const struct cli_command job[] = {
 	{"job announce", "[P]", 0, 1, "ask volunteers to run a commit's job; prints the job's id",
-	 "In a checkout: HEAD, if it is pushed. The plan is what the commit's tree holds, or --cmd.",
+	 "In a checkout: HEAD, if it is pushed. The plan is what the commit's tree holds, or --cmd.\n"
+	 "A plan with cells (a matrix, .builds/) becomes a job for each: one id a line.",
 	 OPTIONS({"commit", 0, "C", "which commit (default: HEAD)", false},
 		 {"ref", 0, "R", "the branch or ref it is on (default: found in the checkout)", false},
 		 {"image", 0, "I", "the VM image (default: the plan's)", false},

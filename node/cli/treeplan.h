@@ -5,7 +5,9 @@
 #include "node/cli/gitrepo.h"
 #include "runner/plan/plan.h"
 
-/* plan_discover()'s errors; without a plan the hint says what to do. ret: plan_found_release(). */
+/* The plan of one of the commit's cells, as plan_discover() says. */
+int treeplan_find_cell(struct gitrepo *repo, const char *commit, const char *cell, struct plan_found *ret, struct err *err) MUST_CHECK;
+/* plan_discover()'s errors; of a plan with cells the first; without a plan the hint says what to do. ret: plan_found_release(). */
 int treeplan_find(struct gitrepo *repo, const char *commit, struct plan_found *ret, struct err *err) MUST_CHECK;
 /* The same over the files of a folder as they are now (lint, and the checkout's `project:`). */
 int treeplan_find_in_folder(const char *folder, struct plan_found *ret, struct err *err) MUST_CHECK;

@@ -1,5 +1,6 @@
 /* Where plans come from: the tree's files in their order, or the command line; and their digests. */
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,8 +27,9 @@ static const struct {
 	{PLAN_FORMAT_TALKOO, parse_talkoo},
 	{PLAN_FORMAT_AMBIENT, plan_ambient_parse},
 	{PLAN_FORMAT_NATIVE, plan_native_parse},
+	{PLAN_FORMAT_SOURCEHUT, plan_sourcehut_parse},
 };
-static const char *const paths[ARRAY_LEN(candidates)] = {PLAN_FILE, PLAN_FILE_AMBIENT, PLAN_FILE_NATIVE};
+static const char *const paths[ARRAY_LEN(candidates)] = {PLAN_FILE, PLAN_FILE_AMBIENT, PLAN_FILE_NATIVE, PLAN_FILE_BUILD};
 
 const char *const *plan_paths(size_t *ret_len)
 {
@@ -154,6 +156,7 @@ void plan_found_release(struct plan_found *f)
 	if (!f)
 		return;
 	plan_release(&f->plan);
+	free(f->cells);
 	memset(f, 0, sizeof *f);
 }
 
@@ -182,38 +185,178 @@ int plan_inline(const char *commands, const char *image, struct plan_found *ret,
 	return finish(&f, ret, err);
 }
 
-int plan_discover(plan_read_fn read, void *context, struct plan_found *ret, struct err *err)
+/* Which of f's cells is meant. Its hint lists what there is. */
+static int choose_cell(const struct plan_found *f, const char *cell, size_t *ret, struct err *err)
+{
+	*ret = 0;
+	if (!cell || (!*cell && !f->cells_len))
+		return 0;
+	for (size_t i = 0; i < f->cells_len; i++) {
+		if (!strcmp(f->cells[i], cell)) {
+			*ret = i;
+			return 0;
+		}
+	}
+	char safe[64];
+	if (!f->cells_len) {
+		err_set(err, ERR_REFUSED, "%s has no cells, and so none named %s", f->path, sanitise_line(safe, sizeof safe, cell));
+		err_hint(err, "leave the cell out");
+		return ERR_REFUSED;
+	}
+	if (*cell)
+		err_set(err, ERR_REFUSED, "%s has no cell named %s", f->path, sanitise_line(safe, sizeof safe, cell));
+	else
+		err_set(err, ERR_REFUSED, "%s has %zu cells: one of them must be named", f->path, f->cells_len);
+	char list[300];
+	int len = 0;
+	for (size_t i = 0; i < f->cells_len && len < (int)sizeof list; i++)
+		len += snprintf(list + len, sizeof list - (size_t)len, "%s%s", i ? "; " : "", f->cells[i]);
+	err_hint(err, "its cells: %s", list);
+	return ERR_REFUSED;
+}
+
+/* Parses one file into f, whose path is set already; a matrix becomes f's cells and the plan of one of them. */
+static int parse_file(const struct plan_tree *tree, plan_parse_fn parse, const char *cell, struct plan_found *f, struct buf *bytes,
+		      struct err *err)
+{
+	buf_reset(bytes);
+	int rc = tree->read(tree->context, f->path, bytes, err);
+	if (!rc)
+		rc = parse(f->path, bytes->data, bytes->len, tree, &f->plan, err);
+	if (rc)
+		return rc;
+	sha256_hex(f->sha256, bytes->data, bytes->len);
+	const size_t cells = plan_cells(&f->plan);
+	size_t chosen = 0;
+	if (cells && !(f->cells = calloc(cells, sizeof *f->cells)))
+		return err_set(err, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < cells; i++)
+		plan_cell_name(&f->plan, i, f->cells[f->cells_len++]);
+	rc = choose_cell(f, cell, &chosen, err);
+	if (rc || !cells)
+		return rc;
+	memcpy(f->cell, f->cells[chosen], sizeof f->cell);
+	return plan_take_cell(&f->plan, chosen, err);
+}
+
+/* `.builds/NAME.yml`: each file is a cell, NAME */
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static bool is_cell_name(const char *name, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		const char c = name[i];
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (i && strchr("._-", c))))
+			return false;
+	}
+	return len && len < 100;
+}
+
+/* The names of the folder's plans, without ".yml", sorted, into f->cells. */
+static int list_builds(const struct plan_tree *tree, struct plan_found *f, struct err *err)
+{
+	CLEANUP(buf_release) struct buf names;
+	buf_init(&names, PLAN_BYTES_MAX);
+	const int rc = tree->list ? tree->list(tree->context, PLAN_FOLDER_BUILDS, &names, err) : ERR_NOT_FOUND;
+	if (rc)
+		return rc;
+	f->cells = calloc(PLAN_CELLS_MAX, sizeof *f->cells);
+	if (!f->cells)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	for (const char *at = buf_cstr(&names); *at;) {
+		const size_t len = strcspn(at, "\n");
+		const char *name = at;
+		at += len + (at[len] == '\n');
+		if (len < 4 || memcmp(name + len - 4, ".yml", 4) != 0)
+			continue;
+		if (!is_cell_name(name, len - 4)) {
+			err_set(err, ERR_INVALID, "%s: a name with other characters than letters, digits, . _ and -", PLAN_FOLDER_BUILDS);
+			return ERR_INVALID;
+		}
+		if (f->cells_len == PLAN_CELLS_MAX)
+			return err_set(err, ERR_LIMIT, "%s: more than %d files", PLAN_FOLDER_BUILDS, PLAN_CELLS_MAX);
+		snprintf(f->cells[f->cells_len++], PLAN_CELL_MAX, "%.*s", (int)len - 4, name);
+	}
+	qsort(f->cells, f->cells_len, sizeof *f->cells, compare_names);
+	return f->cells_len ? 0 : ERR_NOT_FOUND;
+}
+
+static int discover_builds(const struct plan_tree *tree, const char *cell, struct plan_found *f, struct err *err)
 {
 	CLEANUP(buf_release) struct buf bytes;
 	buf_init(&bytes, PLAN_BYTES_MAX);
-	const struct plan_tree tree = {read, context};
+	size_t chosen;
+	int rc = list_builds(tree, f, err);
+	if (rc)
+		return rc;
+	f->origin = JOB_ORIGIN_TREE;
+	f->format = PLAN_FORMAT_SOURCEHUT;
+	snprintf(f->path, sizeof f->path, "%s", PLAN_FOLDER_BUILDS);
+	rc = choose_cell(f, cell, &chosen, err);
+	if (rc)
+		return rc;
+	memcpy(f->cell, f->cells[chosen], sizeof f->cell);
+	snprintf(f->path, sizeof f->path, PLAN_FOLDER_BUILDS "/%.100s.yml", f->cell);
+	rc = tree->read(tree->context, f->path, &bytes, err);
+	if (!rc)
+		rc = plan_sourcehut_parse(f->path, bytes.data, bytes.len, tree, &f->plan, err);
+	/* it was there when the folder was listed */
+	if (rc == ERR_NOT_FOUND)
+		rc = err_set(err, ERR_INVALID, "%s: is not a regular file", f->path);
+	if (!rc)
+		sha256_hex(f->sha256, bytes.data, bytes.len);
+	return rc;
+}
+
+static int discover_files(const struct plan_tree *tree, const char *cell, struct plan_found *f, struct err *err)
+{
+	CLEANUP(buf_release) struct buf bytes;
+	buf_init(&bytes, PLAN_BYTES_MAX);
 	for (size_t i = 0; i < ARRAY_LEN(candidates); i++) {
-		buf_reset(&bytes);
-		int rc = read(context, paths[i], &bytes, err);
-		if (rc == ERR_NOT_FOUND)
-			continue;
-		struct plan_found f = {.origin = JOB_ORIGIN_TREE, .format = candidates[i].format};
-		if (!rc)
-			rc = candidates[i].parse(paths[i], bytes.data, bytes.len, &tree, &f.plan, err);
-		if (rc)
+		f->origin = JOB_ORIGIN_TREE;
+		f->format = candidates[i].format;
+		snprintf(f->path, sizeof f->path, "%s", paths[i]);
+		const int rc = parse_file(tree, candidates[i].parse, cell, f, &bytes, err);
+		if (rc != ERR_NOT_FOUND)
 			return rc;
-		snprintf(f.path, sizeof f.path, "%s", paths[i]);
-		sha256_hex(f.sha256, bytes.data, bytes.len);
-		return finish(&f, ret, err);
 	}
-	struct plan_found f = {.origin = JOB_ORIGIN_DETECTED, .format = PLAN_FORMAT_DETECTED};
+	f->path[0] = 0;
+	return discover_builds(tree, cell, f, err);
+}
+
+static int discover_build_system(const struct plan_tree *tree, const char *cell, struct plan_found *f, struct err *err)
+{
 	const char *file = "";
-	int rc = plan_detect(&tree, &f.plan, &file, err);
-	if (rc && rc != ERR_NOT_FOUND)
+	size_t unused;
+	free(f->cells);
+	*f = (struct plan_found){.origin = JOB_ORIGIN_DETECTED, .format = PLAN_FORMAT_DETECTED};
+	const int rc = plan_detect(tree, &f->plan, &file, err);
+	if (rc)
 		return rc;
-	if (!rc) {
-		snprintf(f.path, sizeof f.path, "%s", file);
-		rc = finish(&f, ret, err);
-		if (!rc)
-			memcpy(ret->sha256, ret->canonical_sha256, sizeof ret->sha256);
-		return rc;
+	snprintf(f->path, sizeof f->path, "%s", file);
+	return choose_cell(f, cell, &unused, err);
+}
+
+int plan_discover(const struct plan_tree *tree, const char *cell, struct plan_found *ret, struct err *err)
+{
+	struct plan_found f = {0};
+	int rc = discover_files(tree, cell, &f, err);
+	if (rc == ERR_NOT_FOUND)
+		rc = discover_build_system(tree, cell, &f, err);
+	if (rc) {
+		plan_found_release(&f);
+		if (rc != ERR_NOT_FOUND)
+			return rc;
+		err_set(err, ERR_NOT_FOUND, "no plan: the commit has no %s", PLAN_FILES_TEXT);
+		err_hint(err, "commit a %s with image and steps, or say what to run with --cmd", PLAN_FILE);
+		return ERR_NOT_FOUND;
 	}
-	err_set(err, ERR_NOT_FOUND, "no plan: the commit has no %s", PLAN_FILES_TEXT);
-	err_hint(err, "commit a %s with image and steps, or say what to run with --cmd", PLAN_FILE);
-	return ERR_NOT_FOUND;
+	rc = finish(&f, ret, err);
+	if (!rc && ret->origin == JOB_ORIGIN_DETECTED)
+		memcpy(ret->sha256, ret->canonical_sha256, sizeof ret->sha256);
+	return rc;
 }

@@ -1,10 +1,12 @@
 #include "runner/plan/lint.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
@@ -72,6 +74,27 @@ int lint_read_file(void *context, const char *path, struct buf *ret, struct err 
 	if ((size_t)got > ret->max)
 		return err_set(err, ERR_LIMIT, "%s: more than %zu bytes", path, ret->max);
 	buf_append(ret, room, (size_t)got);
+	return buf_check(ret, path, err);
+}
+
+static void close_folder(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+int lint_list_folder(void *context, const char *path, struct buf *ret, struct err *err)
+{
+	const int fd = openat(*(const int *)context, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(close_folder) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		const bool is_there = fd >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP);
+		if (fd >= 0)
+			close(fd);
+		return is_there ? err_errno(err, errno, "cannot list %s", path) : err_set(err, ERR_NOT_FOUND, "there is no %s", path);
+	}
+	for (const struct dirent *e; (e = readdir(d));)
+		buf_printf(ret, "%s\n", e->d_name);
 	return buf_check(ret, path, err);
 }
 
@@ -201,6 +224,8 @@ static int refused(struct lint *l, const struct err *why, struct err *err)
 		if (!strncmp(why->what, paths[i], strlen(paths[i])))
 			snprintf(l->found.path, sizeof l->found.path, "%s", paths[i]);
 	}
+	if (!strncmp(why->what, PLAN_FOLDER_BUILDS, strlen(PLAN_FOLDER_BUILDS)))
+		snprintf(l->found.path, sizeof l->found.path, "%.*s", (int)strcspn(why->what, ":"), why->what);
 	struct lint_finding *f = add(l, LINT_ERROR);
 	if (!f)
 		return err_set(err, ERR_NOMEM, "lint: out of memory");
@@ -208,7 +233,7 @@ static int refused(struct lint *l, const struct err *why, struct err *err)
 	return 0;
 }
 
-int lint_folder(const char *folder, struct lint *ret, struct err *err)
+int lint_folder(const char *folder, const char *cell, struct lint *ret, struct err *err)
 {
 	CLEANUP(cleanup_fd) int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
@@ -217,13 +242,13 @@ int lint_folder(const char *folder, struct lint *ret, struct err *err)
 		return err_errno(err, errno, "cannot open %s", folder);
 	CLEANUP(lint_release) struct lint l = {0};
 	struct err why = {0};
-	int rc = plan_discover(lint_read_file, &fd, &l.found, &why);
+	int rc = plan_discover(&(struct plan_tree){lint_read_file, lint_list_folder, &fd}, cell, &l.found, &why);
 	if (rc == ERR_NOT_FOUND) {
 		err_set(err, rc, "no plan: there is no %s in %s", PLAN_FILES_TEXT, folder);
 		err_hint(err, "write one with image and steps");
 		return rc;
 	}
-	if (rc == ERR_INVALID || rc == ERR_LIMIT) {
+	if (rc == ERR_INVALID || rc == ERR_LIMIT || rc == ERR_REFUSED) {
 		rc = refused(&l, &why, err);
 	} else if (rc) {
 		if (err)

@@ -4,7 +4,7 @@
  * Starts processes, so it is not part of the pure plan library. Must not know: git, images, how findings are printed.
  *
  *   CLEANUP(lint_release) struct lint lint = {0};
- *   rc = lint_folder(".", &lint, err);         ERR_NOT_FOUND: there is no plan (err says it well)
+ *   rc = lint_folder(".", NULL, &lint, err);         ERR_NOT_FOUND: there is no plan (err says it well)
  *   for (size_t i = 0; i < lint.len; i++) …    print lint.findings[i]; exit code 2 if lint.errors */
 #ifndef TALKOO_RUNNER_LINT_H
 #define TALKOO_RUNNER_LINT_H
@@ -39,11 +39,13 @@ struct lint {
 
 void lint_release(struct lint *l);
 
-/* Looks at the plan of a folder. 0 with findings (perhaps none); ERR_NOT_FOUND without a plan; ERR_IO, ERR_NOMEM. */
-int lint_folder(const char *folder, struct lint *ret, struct err *err) MUST_CHECK;
+/* Looks at the plan of a folder; of one with cells at that one (NULL: the first). 0 with findings (perhaps none); ERR_NOT_FOUND without a plan; ERR_IO, ERR_NOMEM. */
+int lint_folder(const char *folder, const char *cell, struct lint *ret, struct err *err) MUST_CHECK;
 /* Checks the commands of a plan that is known already; adds to l. deadline_ms: for each step. */
 int lint_steps(struct lint *l, unsigned deadline_ms, struct err *err) MUST_CHECK;
 
+/* plan_list_fn for a folder: context is its descriptor (int *). */
+int lint_list_folder(void *context, const char *path, struct buf *ret, struct err *err);
 /* plan_read_fn for a folder: context is its descriptor (int *). Follows no link as last part; regular files only. */
 int lint_read_file(void *context, const char *path, struct buf *ret, struct err *err);
 

@@ -5,9 +5,11 @@ libtalkoo_plan_la_SOURCES = \
 	runner/plan/ambient_args.c runner/plan/ambient_args.h \
 	runner/plan/detect.c \
 	runner/plan/discover.c \
+	runner/plan/matrix.c \
 	runner/plan/native.c \
 	runner/plan/plan_parts.c runner/plan/plan_parts.h \
-	runner/plan/plan.c runner/plan/plan.h
+	runner/plan/plan.c runner/plan/plan.h \
+	runner/plan/sourcehut.c
 libtalkoo_plan_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
 libtalkoo_plan_la_LIBADD = libtalkoo-proto.la libtalkoo-base.la $(SODIUM_LIBS) $(JANSSON_LIBS) -lm
 

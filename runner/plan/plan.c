@@ -81,7 +81,7 @@ static int read_image(const struct yaml_node *value, void *record, struct err *e
 	return 0;
 }
 
-static int read_env_entry(const struct yaml_node *value, struct plan_env *env, struct err *err)
+int plan_check_env_name(const struct yaml_node *value, struct err *err)
 {
 	if (!plan_env_name_is_valid(value->key)) {
 		yaml_err_key(value, err, "is no name for an environment variable");
@@ -93,8 +93,15 @@ static int read_env_entry(const struct yaml_node *value, struct plan_env *env, s
 		err_hint(err, "choose another name");
 		return ERR_INVALID;
 	}
+	return 0;
+}
+
+static int read_env_entry(const struct yaml_node *value, struct plan_env *env, struct err *err)
+{
 	const char *text;
-	const int rc = schema_text(value, 0, ENV_VALUE_MAX, &text, err);
+	int rc = plan_check_env_name(value, err);
+	if (!rc)
+		rc = schema_text(value, 0, ENV_VALUE_MAX, &text, err);
 	if (rc)
 		return rc;
 	memcpy(env->name, value->key, strlen(value->key) + 1);
@@ -211,7 +218,7 @@ static int read_steps(const struct yaml_node *value, void *record, struct err *e
 }
 
 /* NULL, or what is wrong with a glob. */
-static const char *glob_fault(const char *glob)
+const char *plan_glob_fault(const char *glob)
 {
 	if (glob[0] == '/')
 		return "must be relative to the source";
@@ -237,7 +244,7 @@ static int read_glob(const struct yaml_node *value, struct plan *plan, struct er
 	const int rc = schema_text(value, 1, PLAN_GLOB_LEN_MAX, &text, err);
 	if (rc)
 		return rc;
-	const char *fault = glob_fault(text);
+	const char *fault = plan_glob_fault(text);
 	if (fault) {
 		yaml_err(value, err, "%s", fault);
 		if (!strncmp(text, "/ci/artifacts", 13))
@@ -275,8 +282,10 @@ static const struct schema_field resources_fields[] = {
 static const struct schema_field plan_fields[] = {
 	{.name = "project", .kind = SCHEMA_OTHER, .read = read_project,
 	 .help = "link or id of the project that this repository belongs to"},
-	{.name = "image", .kind = SCHEMA_OTHER, .is_required = true, .read = read_image,
-	 .help = "the VM's image: NAME or NAME@VERSION"},
+	{.name = "image", .kind = SCHEMA_OTHER, .read = read_image,
+	 .help = "the VM's image: NAME or NAME@VERSION; required where no matrix names images"},
+	{.name = "matrix", .kind = SCHEMA_OTHER, .read = plan_read_matrix,
+	 .help = "several jobs, one for each combination of these images and variables"},
 	{.name = "resources", .kind = SCHEMA_MAP, .sub = resources_fields, .sub_len = ARRAY_LEN(resources_fields),
 	 SCHEMA_AT(struct plan, resources), .help = "what the job needs; a donor's rules may allow less"},
 	{.name = "environment", .kind = SCHEMA_OTHER, .read = read_environment,
@@ -286,6 +295,30 @@ static const struct schema_field plan_fields[] = {
 	{.name = "artifacts", .kind = SCHEMA_OTHER, .read = read_artifacts,
 	 .help = "globs of files to keep, relative to the source; ** is any number of folders"},
 };
+
+/* What two keys say together. */
+static int check_whole(const struct plan *plan, const struct yaml_node *root, struct err *err)
+{
+	const struct plan_matrix *m = &plan->matrix;
+	if (!plan->image[0] && !m->images_len) {
+		yaml_err(root, err, "the key \"image\" is missing");
+		err_hint(err, "add \"image: mini\"; `talkoo image list` shows what is here");
+		return ERR_INVALID;
+	}
+	if (plan->image[0] && m->images_len) {
+		yaml_err(yaml_get(root, "image"), err, "the matrix names the images already");
+		err_hint(err, "say image once: here, or under matrix");
+		return ERR_INVALID;
+	}
+	for (size_t i = 0; i < m->axes_len; i++) {
+		for (size_t k = 0; k < plan->env_len; k++) {
+			if (!strcmp(plan->env[k].name, m->axes[i].name))
+				return yaml_err(yaml_get(yaml_get(root, "environment"), plan->env[k].name), err,
+						"the matrix sets this variable already");
+		}
+	}
+	return 0;
+}
 
 int plan_parse(const char *path, const void *bytes, size_t len, struct plan *ret, struct err *err)
 {
@@ -300,6 +333,8 @@ int plan_parse(const char *path, const void *bytes, size_t len, struct plan *ret
 	}
 	CLEANUP(plan_release) struct plan plan = {0};
 	rc = schema_read(doc.root, plan_fields, ARRAY_LEN(plan_fields), &plan, err);
+	if (!rc)
+		rc = check_whole(&plan, doc.root, err);
 	if (rc)
 		return rc;
 	*ret = plan;
@@ -321,5 +356,6 @@ void plan_release(struct plan *p)
 		free(p->globs[i]);
 	free(p->env);
 	free(p->steps);
+	plan_matrix_release(&p->matrix);
 	memset(p, 0, sizeof *p);
 }

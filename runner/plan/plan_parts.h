@@ -5,13 +5,7 @@
 #include "proto/base/yaml.h"
 #include "runner/plan/plan.h"
 
-/* The tree that a plan was found in: some formats ask what lies beside the plan. */
-struct plan_tree {
-	plan_read_fn read;
-	void *context;
-};
-
-/* Reads one format. path: its name for sentences. ERR_INVALID, ERR_LIMIT as yaml.h says; ret untouched on failure. */
+/* Reads one format. path: its name for sentences; tree: some ask what lies beside the plan. ERR_INVALID, ERR_LIMIT as yaml.h says; ret untouched on failure. */
 typedef int (*plan_parse_fn)(const char *path, const void *bytes, size_t len, const struct plan_tree *tree, struct plan *ret,
 			     struct err *err);
 
@@ -19,6 +13,15 @@ int plan_ambient_parse(const char *path, const void *bytes, size_t len, const st
 		       struct err *err) MUST_CHECK;
 int plan_native_parse(const char *path, const void *bytes, size_t len, const struct plan_tree *tree, struct plan *ret,
 		      struct err *err) MUST_CHECK;
+int plan_sourcehut_parse(const char *path, const void *bytes, size_t len, const struct plan_tree *tree, struct plan *ret,
+			 struct err *err) MUST_CHECK;
+/* The key `matrix` of a .talkoo.yml. record: struct plan. */
+int plan_read_matrix(const struct yaml_node *value, void *record, struct err *err) MUST_CHECK;
+/* One NAME: text entry of a map of variables is checked, not read. Its hint says what is wrong with the name. */
+int plan_check_env_name(const struct yaml_node *entry, struct err *err) MUST_CHECK;
+/* What is wrong with an artifact glob; NULL when nothing is. */
+const char *plan_glob_fault(const char *glob);
+void plan_matrix_release(struct plan_matrix *m);
 /* The plan of a tree without a plan file; *ret_file: what it was made of, static. ERR_NOT_FOUND: nothing that is known. */
 int plan_detect(const struct plan_tree *tree, struct plan *ret, const char **ret_file, struct err *err) MUST_CHECK;
 

@@ -21,6 +21,16 @@ static int read_input(void *context, const char *path, struct buf *ret, struct e
 	return buf_check(ret, path, err);
 }
 
+/* a folder .builds with two files */
+static int list_input(void *context, const char *folder, struct buf *ret, struct err *err)
+{
+	const struct input *in = context;
+	if (strncmp(in->path, folder, strlen(folder)))
+		return err_set(err, ERR_NOT_FOUND, "no folder");
+	buf_str(ret, "one.yml\ntwo.yml\n");
+	return buf_check(ret, folder, err);
+}
+
 static void check(const struct plan_found *f)
 {
 	const struct plan *p = &f->plan;
@@ -45,7 +55,7 @@ static void read_as(const char *path, const uint8_t *data, size_t size)
 	CLEANUP(plan_found_release) struct plan_found found = {0};
 	struct input in = {data, size, path};
 	struct err err = {0};
-	if (plan_discover(read_input, &in, &found, &err) == 0)
+	if (plan_discover(&(struct plan_tree){read_input, list_input, &in}, NULL, &found, &err) == 0)
 		check(&found);
 	else if (!err.what[0])
 		abort();
@@ -57,5 +67,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *const *paths = plan_paths(&len);
 	for (size_t i = 0; i < len; i++)
 		read_as(paths[i], data, size);
+	read_as(".builds/one.yml", data, size);
 	return 0;
 }

@@ -23,7 +23,7 @@ static int read_tree(void *context, const char *path, struct buf *ret, struct er
 static int discover(const char *path, const char *text, const char *lock, struct plan_found *ret, struct err *err)
 {
 	struct tree t = {path, text, lock};
-	return plan_discover(read_tree, &t, ret, err);
+	return plan_discover(&(struct plan_tree){read_tree, NULL, &t}, NULL, ret, err);
 }
 
 static void test_small_plan(void)

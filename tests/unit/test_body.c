@@ -158,6 +158,8 @@ static void test_job_refused(void)
 	JOB_CASE("job: claim_until is not within 7 days after created", p.claim_until_ms = SAMPLE_CREATED_MS + 7 * DAY_MS + 1);
 	JOB_CASE("job: claim_until is not within 7 days after created", p.claim_until_ms = SAMPLE_CREATED_MS);
 	JOB_CASE("job: claim_until is not within 7 days after created", p.claim_until_ms = 0);
+	JOB_CASE(NULL, p.cells = 32; strcpy(p.cell, "CC=gcc"));
+	JOB_CASE("job: cells is too large", p.cells = 33);
 	JOB_CASE("job: wanted is 0", p.wanted = 0);
 	JOB_CASE("job: wanted is too large", p.wanted = 256);
 	JOB_CASE("plan: origin is 0", p.plan_origin = 0);
@@ -382,9 +384,26 @@ static int decode_grown(const struct record *sample, int grow, int extra, struct
 	return decode(r, err);
 }
 
+/* A job with every element that there is today. */
+static struct record *whole_job(void)
+{
+	CLEANUP(buf_release) struct buf body;
+	struct job_body p;
+	buf_init(&body, RECORD_LEN_MAX);
+	sample_job(&p);
+	strcpy(p.cell, "CC=gcc");
+	p.cells = 2;
+	job_body_encode(&p, &body);
+	struct record *r = sample_record(RECORD_JOB, &key1, NULL, NULL, 0, NULL, &body);
+	INTEQ(job_body_decode(r, &p, NULL), 0);
+	OK(p.cells == 2 && !strcmp(p.cell, "CC=gcc"), "job: its cell, and how many there are");
+	return r;
+}
+
 static void test_evolution(void)
 {
-	CLEANUP(record_unrefp) struct record *job = sample_job_record();
+	CLEANUP(record_unrefp) struct record *job = whole_job();
+	CLEANUP(record_unrefp) struct record *least_job = sample_job_record(); /* its last element is optional */
 	CLEANUP(record_unrefp) struct record *project = sample_project_record();
 	CLEANUP(record_unrefp) struct record *claim = sample_claim_record(&key1, job);
 	CLEANUP(record_unrefp) struct record *cancel = sample_cancel_record(&key1, job);
@@ -403,7 +422,7 @@ static void test_evolution(void)
 			OK(!decode_grown(cases[i].r, place, 1, &err), "%s[%d] with an element more %s", kind, place, err.what);
 			OK(!decode_grown(cases[i].r, place, 3, &err), "%s[%d] with three more %s", kind, place, err.what);
 			OK(!decode_grown(cases[i].r, place, 100, &err), "%s[%d] with a hundred more %s", kind, place, err.what);
-			OK(decode_grown(cases[i].r, place, -1, &err) == ERR_INVALID, "%s[%d] with one less: %s", kind, place, err.what);
+			OK(decode_grown(cases[i].r == job ? least_job : cases[i].r, place, -1, &err) == ERR_INVALID, "%s[%d] with one less: %s", kind, place, err.what);
 		}
 	}
 }

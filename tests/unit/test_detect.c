@@ -23,6 +23,11 @@ static int read_tree(void *context, const char *path, struct buf *ret, struct er
 	return err_set(err, ERR_NOT_FOUND, "%s is not there", path);
 }
 
+static int discover(const char *tree, struct plan_found *ret, struct err *err)
+{
+	return plan_discover(&(struct plan_tree){read_tree, NULL, (void *)(uintptr_t)tree}, NULL, ret, err);
+}
+
 static const struct {
 	const char *tree, *file, *image, *first, *last;
 	size_t steps;
@@ -50,7 +55,7 @@ static void test_builds(void)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		CLEANUP(plan_found_release) struct plan_found f = {0};
 		struct err err = {0};
-		OK(plan_discover(read_tree, (void *)(uintptr_t)cases[i].tree, &f, &err) == 0, "%s: %s", cases[i].file, err.what);
+		OK(discover(cases[i].tree, &f, &err) == 0, "%s: %s", cases[i].file, err.what);
 		STREQ(f.path, cases[i].file);
 		STREQ(f.plan.image, cases[i].image);
 		INTEQ(f.origin, JOB_ORIGIN_DETECTED);
@@ -71,11 +76,11 @@ static void test_none(void)
 	for (size_t i = 0; i < ARRAY_LEN(trees); i++) {
 		struct plan_found f = {0};
 		struct err err = {0};
-		INTEQ(plan_discover(read_tree, (void *)(uintptr_t)trees[i], &f, &err), ERR_NOT_FOUND);
+		INTEQ(discover(trees[i], &f, &err), ERR_NOT_FOUND);
 		OK(!strncmp(err.what, "no plan: ", 9) && !f.plan.steps, "%s", err.what);
 	}
 	struct plan_found f = {0};
-	INTEQ(plan_discover(read_tree, (void *)(uintptr_t) "Makefile\0IO\0", &f, NULL), ERR_IO);
+	INTEQ(discover("Makefile\0IO\0", &f, NULL), ERR_IO);
 }
 
 int main(void)

@@ -49,7 +49,7 @@ static struct record *sign(struct fixture *f, const struct key *by, uint32_t kin
 	return made;
 }
 
-static struct record *add_job_of(struct fixture *f, enum plan_origin origin, char plan)
+static struct record *add_job_in(struct fixture *f, enum plan_origin origin, char plan, const char *cell, uint32_t cells)
 {
 	CLEANUP(buf_release) struct buf body;
 	struct job_body *j = calloc(1, sizeof *j);
@@ -68,9 +68,16 @@ static struct record *add_job_of(struct fixture *f, enum plan_origin origin, cha
 	strcpy(origin == PLAN_INLINE ? j->plan_inline : j->plan_path, origin == PLAN_INLINE ? "true" : ".talkoo.yml");
 	if (origin != PLAN_INLINE)
 		j->plan_sha256[0] = plan;
+	strcpy(j->cell, cell);
+	j->cells = cells;
 	job_body_encode(j, &body);
 	free(j);
 	return sign(f, &f->maintainer, RECORD_JOB, NULL, NULL, &body);
+}
+
+static struct record *add_job_of(struct fixture *f, enum plan_origin origin, char plan)
+{
+	return add_job_in(f, origin, plan, "", 0);
 }
 
 static struct record *add_job(struct fixture *f, enum plan_origin origin)
@@ -261,6 +268,34 @@ static void test_side_doors(void)
 	fixture_release(&f);
 }
 
+static void set_cc_gcc(struct statement *s) { strcpy(s->cell, "CC=gcc"); }
+static void set_cc_clang(struct statement *s) { strcpy(s->cell, "CC=clang"); }
+
+/* A matrix of two: the verdict needs both, also while only one of them is known here. */
+static void test_cells(void)
+{
+	struct fixture f;
+	fixture_init(&f);
+	const struct record *gcc = add_job_in(&f, PLAN_TREE, '0', "CC=gcc", 2);
+	add_bent(&f, &f.volunteer, &f.volunteer, gcc, 1, PLAN_TREE, '0', set_cc_gcc);
+	expect(&f, false, &f.volunteer, VERDICT_PASSED, 1, "the job itself passed");
+	expect(&f, true, &f.volunteer, VERDICT_UNKNOWN, 1, "the other cell was never announced");
+	/* another file of .builds/, and so another plan: no dispute */
+	const struct record *clang = add_job_in(&f, PLAN_TREE, '1', "CC=clang", 2);
+	expect(&f, true, &f.volunteer, VERDICT_UNKNOWN, 1, "the other cell was not built");
+	const size_t before = f.len;
+	add_bent(&f, &f.volunteer, &f.volunteer, clang, 2, PLAN_TREE, '1', set_cc_clang);
+	expect(&f, true, &f.volunteer, VERDICT_FAILED, 2, "one cell failed");
+	record_unref(f.rows[before]);
+	f.len = before;
+	add_bent(&f, &f.volunteer, &f.volunteer, clang, 1, PLAN_TREE, '1', set_cc_clang);
+	expect(&f, true, &f.volunteer, VERDICT_PASSED, 2, "both passed");
+	const struct record *again = add_job_in(&f, PLAN_TREE, '2', "CC=clang", 2);
+	add_bent(&f, &f.volunteer, &f.volunteer, again, 1, PLAN_TREE, '2', set_cc_clang);
+	expect(&f, true, &f.volunteer, VERDICT_DISPUTED, 3, "two plans for one cell");
+	fixture_release(&f);
+}
+
 static void test_two_projects(void)
 {
 	struct fixture f, g;
@@ -295,6 +330,7 @@ int main(void)
 	test_side_doors();
 	test_bent_statements();
 	test_copied_results();
+	test_cells();
 	test_two_projects();
 	return tap_done();
 }

@@ -22,7 +22,7 @@ static void write_file(const char *name, const char *text, mode_t mode)
 static int lint_text(const char *text, struct lint *ret, struct err *err)
 {
 	write_file(PLAN_FILE, text, 0644);
-	return lint_folder(folder, ret, err);
+	return lint_folder(folder, NULL, ret, err);
 }
 
 static bool has_program(const char *name)
@@ -66,18 +66,18 @@ static void test_no_plan(void)
 	unlink(path);
 	struct lint lint = {0};
 	struct err err = {0};
-	INTEQ(lint_folder(folder, &lint, &err), ERR_NOT_FOUND);
-	snprintf(what, sizeof what, "no plan: there is no .talkoo.yml, .radicle/ambient.yaml or .radicle/native.yaml in %s", folder);
+	INTEQ(lint_folder(folder, NULL, &lint, &err), ERR_NOT_FOUND);
+	snprintf(what, sizeof what, "no plan: there is no " PLAN_FILES_TEXT " in %s", folder);
 	STREQ(err.what, what);
-	INTEQ(lint_folder("/nonexistent", &lint, &err), ERR_NOT_FOUND);
+	INTEQ(lint_folder("/nonexistent", NULL, &lint, &err), ERR_NOT_FOUND);
 	STREQ(err.what, "/nonexistent: there is no such folder");
 
 	/* what is no regular file is not read: a fifo would hang, a link would leave the folder */
-	OK(symlink("/etc/passwd", path) == 0 && lint_folder(folder, &lint, &err) == 0 && lint.errors == 1, "a link");
+	OK(symlink("/etc/passwd", path) == 0 && lint_folder(folder, NULL, &lint, &err) == 0 && lint.errors == 1, "a link");
 	STREQ(lint.findings[0].text, "is a link; a plan must be a regular file");
 	lint_release(&lint);
 	unlink(path);
-	OK(mkfifo(path, 0600) == 0 && lint_folder(folder, &lint, &err) == 0 && lint.errors == 1, "a fifo");
+	OK(mkfifo(path, 0600) == 0 && lint_folder(folder, NULL, &lint, &err) == 0 && lint.errors == 1, "a fifo");
 	STREQ(lint.findings[0].text, "is not a regular file");
 	lint_release(&lint);
 	unlink(path);
@@ -176,7 +176,7 @@ static void test_own_plan(void)
 {
 	CLEANUP(lint_release) struct lint lint = {0};
 	struct err err = {0};
-	OK(lint_folder(tap_source_file("."), &lint, &err) == 0 && lint.has_plan && !lint.errors, "this project's own: %s",
+	OK(lint_folder(tap_source_file("."), NULL, &lint, &err) == 0 && lint.has_plan && !lint.errors, "this project's own: %s",
 	   lint.errors ? lint.findings[0].text : err.what);
 }
 

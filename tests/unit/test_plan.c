@@ -67,7 +67,8 @@ static const char *const bad[][3] = {
 	{"# only a comment\n", ".talkoo.yml:1:1: the file is empty", "a plan needs at least image and steps"},
 	{"\xef\xbb\xbf" HEAD, ".talkoo.yml:1:1: a byte order mark", "save the file as plain UTF-8 text without it"},
 	{"- image: mini", ".talkoo.yml:1:1: expected a map (lines like \"key: value\"), not a list", ""},
-	{"steps: [{run: x}]", ".talkoo.yml:1:1: the key \"image\" is missing", ""},
+	{"steps: [{run: x}]", ".talkoo.yml:1:1: the key \"image\" is missing",
+	 "add \"image: mini\"; `talkoo image list` shows what is here"},
 	{"image: mini", ".talkoo.yml:1:1: the key \"steps\" is missing", ""},
 	{HEAD "image: c", ".talkoo.yml:3:1: the key \"image\" is already on line 1", "keep one of the two"},
 	{HEAD "---\nimage: c", ".talkoo.yml:3:1: a second document",
@@ -81,9 +82,9 @@ static const char *const bad[][3] = {
 	{HEAD "environment: {A: !!int 1}", ".talkoo.yml:3:18: environment.A: tags (!name) are not allowed",
 	 "leave the tag out; quote a text that starts with \"!\""},
 	{"image: mini\nsteps:\n\t- run: x", ".talkoo.yml:3:1: steps: a tab where YAML wants spaces", "indent with spaces"},
-	{"stages: []", ".talkoo.yml:1:1: stages: unknown key", "known here: project, image, resources, environment, steps, artifacts"},
-	{HEAD "matrix: {}", ".talkoo.yml:3:1: matrix: unknown key",
-	 "known here: project, image, resources, environment, steps, artifacts"},
+	{"stages: []", ".talkoo.yml:1:1: stages: unknown key", "known here: project, image, matrix, resources, environment, steps, artifacts"},
+	{HEAD "on: {}", ".talkoo.yml:3:1: on: unknown key",
+	 "known here: project, image, matrix, resources, environment, steps, artifacts"},
 	{HEAD "artefacts: []", ".talkoo.yml:3:1: artefacts: unknown key", "did you mean \"artifacts\"?"},
 	{HEAD "resources: {time_out: 3}", ".talkoo.yml:3:13: resources.time_out: unknown key", "did you mean \"timeout\"?"},
 	{HEAD "resources: {time-out: 3}", ".talkoo.yml:3:13: resources.time-out: unknown key", "did you mean \"timeout\"?"},
@@ -240,7 +241,7 @@ static int read_one(void *context, const char *path, struct buf *ret, struct err
 
 static int discover(const char *text, struct plan_found *ret, struct err *err)
 {
-	return plan_discover(read_one, (void *)(uintptr_t)text, ret, err);
+	return plan_discover(&(struct plan_tree){read_one, NULL, (void *)(uintptr_t)text}, NULL, ret, err);
 }
 
 static void test_discovery(void)
@@ -266,7 +267,7 @@ static void test_discovery(void)
 
 	struct plan_found none = {0};
 	INTEQ(discover(NULL, &none, &err), ERR_NOT_FOUND);
-	STREQ(err.what, "no plan: the commit has no .talkoo.yml, .radicle/ambient.yaml or .radicle/native.yaml");
+	STREQ(err.what, "no plan: the commit has no .talkoo.yml, .radicle/ambient.yaml, .radicle/native.yaml, .build.yml or .builds/*.yml");
 	STREQ(err.hint, "commit a .talkoo.yml with image and steps, or say what to run with --cmd");
 	INTEQ(discover("broken", &none, &err), ERR_IO);
 	STREQ(err.what, "the disk is gone");
