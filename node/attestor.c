@@ -66,10 +66,16 @@ static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
 	return value < least ? least : value > most ? most : value;
 }
 
+/* A step for failures only, and there was none. It is no part of the result. */
+static bool was_not_needed(const struct job_step_report *step)
+{
+	return step->on_failure && step->exit_code < 0;
+}
+
 static bool steps_say_failed(const struct job_report *r)
 {
 	for (size_t i = 0; i < r->steps_len; i++)
-		if (r->steps[i].exit_code != 0)
+		if (r->steps[i].exit_code != 0 && !was_not_needed(&r->steps[i]))
 			return true;
 	return false;
 }
@@ -93,6 +99,8 @@ static int copy_lists(const struct attest_input *in, struct statement *s, struct
 	if (!s->steps || !s->artifacts)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; i < r->steps_len; i++) {
+		if (was_not_needed(&r->steps[i]))
+			continue;
 		struct statement_step *step = &s->steps[s->steps_len++];
 		snprintf(step->name, sizeof step->name, "%s", r->steps[i].name);
 		step->exit_code = r->steps[i].exit_code;

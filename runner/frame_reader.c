@@ -18,7 +18,7 @@ struct frame_rule {
 
 static const struct frame_rule rules[] = {
 	{FRAME_HELLO, 1, 1, false, IN(FRAME_PHASE_HELLO)},
-	{FRAME_STEP_START, 0, 0, false, IN(FRAME_PHASE_BETWEEN)},
+	{FRAME_STEP_START, 0, 0, false, IN_RUN},
 	/* a process that a step left behind may still write after the step's end */
 	{FRAME_OUTPUT, 0, FRAME_PAYLOAD_MAX, true, IN_RUN},
 	{FRAME_STEP_END, 4, 4, true, IN(FRAME_PHASE_STEP)},
@@ -44,9 +44,37 @@ static enum frame_result broken(struct frame_reader *r, const char *why)
 	return FRAME_BROKEN;
 }
 
-void frame_reader_init(struct frame_reader *r, uint32_t steps)
+void frame_reader_init(struct frame_reader *r, uint32_t steps, bool any_order)
 {
-	*r = (struct frame_reader){.phase = FRAME_PHASE_HELLO, .steps = steps};
+	*r = (struct frame_reader){.phase = FRAME_PHASE_HELLO, .steps = steps < JOB_STEPS_MAX ? steps : JOB_STEPS_MAX, .any_order = any_order};
+}
+
+static bool has_started(const struct frame_reader *r, uint32_t step)
+{
+	return step < r->steps && r->states[step] != 0;
+}
+
+static bool start_step(struct frame_reader *r, uint32_t step)
+{
+	const bool is_turn = r->any_order || (!r->running && step == r->next);
+	if (step >= r->steps || r->states[step] || !is_turn)
+		return false;
+	r->states[step] = 1;
+	r->next++;
+	r->running++;
+	r->phase = FRAME_PHASE_STEP;
+	return true;
+}
+
+static bool end_step(struct frame_reader *r, uint32_t step, uint64_t exit_code)
+{
+	if (step >= r->steps || r->states[step] != 1 || exit_code > 255)
+		return false;
+	r->states[step] = 2;
+	r->running--;
+	if (!r->running)
+		r->phase = FRAME_PHASE_BETWEEN;
+	return true;
 }
 
 static const struct frame_rule *find_rule(uint8_t type)
@@ -68,16 +96,11 @@ static const char *accept(struct frame_reader *r, struct frame *f)
 		r->phase = FRAME_PHASE_BETWEEN;
 		return NULL;
 	case FRAME_STEP_START:
-		if (f->step != r->next || f->step >= r->steps)
-			return "a step started out of turn";
-		r->next++;
-		r->phase = FRAME_PHASE_STEP;
-		return NULL;
+		return start_step(r, f->step) ? NULL : "a step started out of turn";
 	case FRAME_STEP_END:
-		if (f->step != r->next - 1 || little_endian(p, 4) > 255)
+		if (!end_step(r, f->step, little_endian(p, 4)))
 			return "a step ended that cannot end so";
 		f->exit_code = p[0];
-		r->phase = FRAME_PHASE_BETWEEN;
 		return NULL;
 	case FRAME_STAT:
 		f->cpu_ms = little_endian(p, 8);
@@ -95,7 +118,7 @@ static const char *accept(struct frame_reader *r, struct frame *f)
 		r->phase = FRAME_PHASE_ENDED;
 		return NULL;
 	case FRAME_LIMIT:
-		if (p[0] != GUEST_LIMIT_MEMORY && p[0] != GUEST_LIMIT_DISK)
+		if (p[0] < GUEST_LIMIT_MEMORY || p[0] > GUEST_LIMIT_TIME)
 			return "an unknown limit";
 		f->limit = (enum guest_limit)p[0];
 		return NULL;
@@ -129,7 +152,7 @@ enum frame_result frame_reader_next(struct frame_reader *r, const uint8_t *bytes
 		.payload = bytes + FRAME_HEADER_LEN,
 		.payload_len = payload_len,
 	};
-	if (rule->names_step && f.step >= r->next)
+	if (rule->names_step && !has_started(r, f.step))
 		return broken(r, "a frame of a step that never started");
 	const char *why = accept(r, &f);
 	if (why)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "runner/frames.h"
+#include "runner/job.h"
 
 #define FRAME_PROTOCOL_VERSION 1
 
@@ -37,7 +38,7 @@ struct frame {
 enum frame_phase {
 	FRAME_PHASE_HELLO = 1, /* HELLO alone */
 	FRAME_PHASE_BETWEEN,   /* no step runs: STEP_START of the next one, DONE, ERROR */
-	FRAME_PHASE_STEP,      /* `next - 1` runs: its STEP_END, ERROR */
+	FRAME_PHASE_STEP,      /* `running` steps run: their STEP_END, ERROR; with any_order STEP_START of others */
 	FRAME_PHASE_ENDED,     /* after DONE or ERROR: STAT and NOTE at most */
 	FRAME_PHASE_BROKEN,    /* nothing is read any more */
 };
@@ -45,12 +46,15 @@ enum frame_phase {
 struct frame_reader {
 	enum frame_phase phase;
 	uint32_t steps; /* of the plan */
+	bool any_order; /* steps may start in any order, side by side; each once all the same */
 	uint32_t next;  /* steps started so far */
+	uint32_t running;
+	uint8_t states[JOB_STEPS_MAX]; /* 0 = not started, 1 = runs, 2 = ended */
 	const char *why; /* once broken: what was wrong; static storage */
 };
 
-/* steps: how many the plan has. */
-void frame_reader_init(struct frame_reader *r, uint32_t steps);
+/* steps: how many the plan has, at most JOB_STEPS_MAX. any_order: whether they may run otherwise than one after the other. */
+void frame_reader_init(struct frame_reader *r, uint32_t steps, bool any_order);
 /* Looks at bytes (len of them, the oldest first). With FRAME_GOT *ret_used bytes are the frame and *ret is its content. */
 enum frame_result frame_reader_next(struct frame_reader *r, const uint8_t *bytes, size_t len, size_t *ret_used,
 				    struct frame *ret);

@@ -26,12 +26,14 @@ enum frame_type {
 	FRAME_ERROR,       /* payload: UTF-8 sentence; init could not do its part */
 	FRAME_NOTE,        /* payload: UTF-8 sentence for the log (artifact left out, scratch full) */
 	FRAME_LIMIT,       /* step; 1 byte enum guest_limit: the running step, or the one that just ended, met this ceiling of
-	                      the machine. A step that fails so makes the job's outcome error, naming it, not failed */
+	                      the machine. A step that fails so makes the job's outcome error, naming it, not failed; one whose own
+	                      time ran out makes it timeout */
 };
 
 enum guest_limit {
 	GUEST_LIMIT_MEMORY = 1, /* the kernel killed a process for want of memory */
 	GUEST_LIMIT_DISK,       /* the scratch disk is full */
+	GUEST_LIMIT_TIME,       /* the step's own timeout ran out: the job's outcome is timeout */
 };
 
 #endif

@@ -7,7 +7,9 @@
  *                  mini). `set -euo pipefail` is put before
  *   env            NAME=VALUE, each ended by a 0 byte; exported to every step
  *   globs          artifact globs, relative to /ci/src or absolute below /ci/artifacts, each ended by a newline
- *   steps/NNN.name one line; steps/NNN.run the script
+ *   steps/NNN.name one line; steps/NNN.run the script; steps/NNN.rules where there are any, lines of: "needs N N…" (indices of
+ *                  earlier steps; may be none; without the line it needs the step before it), "if failed" (only when a step
+ *                  failed, after all others), "timeout_ms N"
  *   limits         "artifact_bytes N\nartifact_count N\n"
  * What lies in /ci/artifacts is collected always; what the globs name is copied there under its path in the source. */
 #ifndef TALKOO_RUNNER_GUEST_H
@@ -29,6 +31,8 @@ enum guest_disk {
 	GUEST_DISKS_LEN = 7
 };
 
+/* An argument of init (behind the kernel line's --): GUEST_SLOW "N" multiplies the steps' own timeouts by N. */
+#define GUEST_SLOW "slow="
 #define GUEST_LOG_PORT "talkoo.log" /* virtserialport name: /sys/class/virtio-ports/.../name */
 
 #endif

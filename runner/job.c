@@ -74,6 +74,7 @@ static const struct job_table timings_table = JOB_TABLE(timings_fields);
 static const struct job_field step_fields[] = {
 	JOB_FIELD(job_step_report, name, FIELD_TEXT, true),
 	JOB_FIELD(job_step_report, exit_code, FIELD_INT, true),
+	JOB_FIELD(job_step_report, on_failure, FIELD_BOOL, false),
 	JOB_FIELD(job_step_report, started_ms, FIELD_U64, true),
 	JOB_FIELD(job_step_report, duration_ms, FIELD_U64, true),
 };

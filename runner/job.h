@@ -120,6 +120,7 @@ struct job_plan {
 struct job_step_report {
 	char name[JOB_STEP_NAME_MAX];
 	int exit_code;               /* 0-255; 128+N killed by signal N; -1 never started or never ended */
+	bool on_failure;             /* runs only when another failed: -1 is fine then */
 	uint64_t started_ms;         /* since the job's start */
 	uint64_t duration_ms;
 };

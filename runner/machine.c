@@ -1,6 +1,7 @@
 #include "runner/machine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,13 +305,15 @@ static void add_disk(struct args *a, const struct machine *m, const struct profi
 
 static void add_kernel(struct args *a, const struct machine *m, const struct profile *p)
 {
-	char tsc[64] = "";
+	char tsc[64] = "", slow[64] = "";
+	if (m->slow > 1)
+		snprintf(slow, sizeof slow, " -- " GUEST_SLOW "%" PRIu64, m->slow);
 	if (m->tsc_khz)
 		snprintf(tsc, sizeof tsc, " tsc_early_khz=%u%s", m->tsc_khz, m->accel == JOB_ACCEL_TCG ? " tsc=reliable" : "");
 	add_pair(a, "-kernel", m->kernel);
 	add_pair(a, "-initrd", m->initramfs);
 	add(a, "-append");
-	add(a, "%s%s%s", p->kernel_line, tsc, m->probe ? " -- probe" : "");
+	add(a, "%s%s%s", p->kernel_line, tsc, m->probe ? " -- probe" : slow);
 }
 
 int machine_argv(const struct machine *m, struct machine_argv *ret, struct err *err)

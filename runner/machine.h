@@ -44,6 +44,7 @@ struct machine {
 	int disk_fds[GUEST_DISKS_LEN]; /* by enum guest_disk; opened read-only where guest.h says ro, else read-write */
 	int qmp_fd, console_fd, log_fd; /* connected stream sockets; qmp_fd -1: no QMP */
 	uint32_t tsc_khz;          /* the host's, from machine_tsc_khz(); microvm refuses to be built without it */
+	uint64_t slow;             /* factor for the steps' own timeouts; 0 and 1 = none */
 	bool probe;                /* the guest only says that it is up, then powers off (accel.h) */
 };
 

@@ -65,6 +65,28 @@ static int put_script(struct srctar *t, const char *path, const struct plan_step
 	return put_file(t, path, &script, err);
 }
 
+/* What the guest cannot know by the step's place alone. */
+static int put_rules(struct srctar *t, size_t index, const struct plan_step *step, struct err *err)
+{
+	if (!step->has_needs && !step->on_failure && !step->timeout_ms)
+		return 0;
+	char path[32];
+	CLEANUP(buf_release) struct buf rules;
+	buf_init(&rules, FILE_MAX);
+	snprintf(path, sizeof path, "steps/%03zu.rules", index);
+	if (step->has_needs)
+		buf_str(&rules, "needs");
+	for (size_t i = 0; i < step->needs_len; i++)
+		buf_printf(&rules, " %u", step->needs[i]);
+	if (step->has_needs)
+		buf_byte(&rules, '\n');
+	if (step->on_failure)
+		buf_str(&rules, "if failed\n");
+	if (step->timeout_ms)
+		buf_printf(&rules, "timeout_ms %" PRIu64 "\n", step->timeout_ms);
+	return put_file(t, path, &rules, err);
+}
+
 static int put_steps(const struct plantar *p, struct srctar *t, struct err *err)
 {
 	int e = 0;
@@ -77,6 +99,8 @@ static int put_steps(const struct plantar *p, struct srctar *t, struct err *err)
 		snprintf(path, sizeof path, "steps/%03zu.run", i);
 		if (!e)
 			e = put_script(t, path, step, err);
+		if (!e)
+			e = put_rules(t, i, step, err);
 	}
 	return e;
 }

@@ -100,19 +100,19 @@ static bool plan_ok(struct stage_msg *m)
 	clean(m->u.plan.image, sizeof m->u.plan.image);
 	m->u.plan.sha256[sizeof m->u.plan.sha256 - 1] = '\0';
 	return (m->u.plan.sha256[0] == '\0' || hex_is_digits(m->u.plan.sha256, 64, 64)) &&
-	       m->u.plan.origin >= JOB_ORIGIN_TREE &&
+	       m->u.plan.origin >= JOB_ORIGIN_TREE && m->u.plan.any_order <= 1 &&
 	       m->u.plan.origin <= JOB_ORIGIN_INLINE && m->u.plan.steps >= 1 && m->u.plan.steps <= JOB_STEPS_MAX;
 }
 
 static bool step_ok(struct stage_msg *m)
 {
 	clean(m->u.step.name, sizeof m->u.step.name);
-	return m->u.step.index < JOB_STEPS_MAX && m->u.step.exit_code >= 0 && m->u.step.exit_code <= 255;
+	return m->u.step.index < JOB_STEPS_MAX && m->u.step.exit_code >= 0 && m->u.step.exit_code <= 255 && m->u.step.on_failure <= 1;
 }
 
 static bool limit_ok(struct stage_msg *m)
 {
-	return step_ok(m) && (m->u.step.exit_code == GUEST_LIMIT_MEMORY || m->u.step.exit_code == GUEST_LIMIT_DISK);
+	return step_ok(m) && m->u.step.exit_code >= GUEST_LIMIT_MEMORY && m->u.step.exit_code <= GUEST_LIMIT_TIME;
 }
 
 static bool source_ok(struct stage_msg *m)

@@ -66,10 +66,10 @@ struct stage_msg {
 		char text[1024];
 		struct {
 			char path[256], sha256[65], format[32], image[128];
-			uint32_t origin, steps;
+			uint32_t origin, steps, any_order; /* any_order: 1 = its steps may run otherwise than one after the other */
 			struct job_limits wanted; /* what the plan asks; 0 = did not say */
 		} plan;
-		struct { uint32_t index; int32_t exit_code; char name[JOB_STEP_NAME_MAX]; } step;
+		struct { uint32_t index; int32_t exit_code; uint32_t on_failure; char name[JOB_STEP_NAME_MAX]; } step; /* on_failure: of STEP_NAME */
 		struct { struct job_digest digest; uint32_t truncated; } digest;
 		struct job_artifact artifact;
 		struct { uint64_t cpu_ms, memory_bytes, scratch_bytes; } stat;
@@ -105,7 +105,7 @@ int stage_pack_run(const struct stage_pack *s);
 
 /* log: no network, no file system. Reads frames (frames.h) from the guest's log port guest_fd and the kernel's console
  * console_fd (both stream sockets), writes log_fd and console_log_fd within their caps. Ends at end of file on guest_fd. */
-struct stage_log { int msg_fd; int guest_fd, console_fd, log_fd, console_log_fd; uint64_t log_bytes; const char *const *step_names; uint32_t steps; };
+struct stage_log { int msg_fd; int guest_fd, console_fd, log_fd, console_log_fd; uint64_t log_bytes; const char *const *step_names; uint32_t steps; bool any_order; };
 int stage_log_run(const struct stage_log *s);
 
 /* collect: no network. Reads the guest's tar of tar_bytes from artifacts_fd (a raw disk image, read-only), writes

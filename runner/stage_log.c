@@ -24,6 +24,7 @@
 #define STAT_EVERY_MS 500
 #define NOTES_MAX 200      /* a guest's notes in a log; more are dropped */
 #define NOTE_BYTES_MAX 1000
+#define HELD_MAX 4096      /* of a line that is not whole yet, while other steps write too */
 
 struct log {
 	const struct stage_log *s;
@@ -33,7 +34,13 @@ struct log {
 	bool is_cut, at_line_start, is_broken;
 	unsigned notes;
 	uint32_t limits;
-	uint64_t now_ms, step_started_ms, told_ms, stat_ms;
+	uint64_t now_ms, told_ms, stat_ms;
+	uint32_t shown;    /* the step whose output comes now */
+	struct {
+		uint64_t started_ms;
+		size_t held_len;
+		char *held; /* HELD_MAX bytes, owned; NULL = never needed */
+	} steps[JOB_STEPS_MAX];
 	uint64_t console_size;
 	uint8_t *buffer; /* GUEST_BUFFER bytes; the first `held` wait to be read */
 	size_t held;
@@ -117,11 +124,59 @@ static int tell_done(struct log *l)
 
 /* frames */
 
+/* Output of a step while others run too: under its own heading, whole lines at a time. */
+static int show(struct log *l, uint32_t step, const void *bytes, size_t len)
+{
+	char text[JOB_STEP_NAME_MAX + 64];
+	if (l->shown != step) {
+		snprintf(text, sizeof text, "step %u/%u goes on: %s", step + 1, l->s->steps, l->s->step_names[step]);
+		const int rc = len ? heading(l, text) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	if (len)
+		l->shown = step;
+	return append(l, bytes, len);
+}
+
+/* What was kept of a line that is not whole. */
+static int show_held(struct log *l, uint32_t step)
+{
+	const size_t len = l->steps[step].held_len;
+	l->steps[step].held_len = 0;
+	return len ? show(l, step, l->steps[step].held, len) : 0;
+}
+
+static int on_output(struct log *l, const struct frame *f)
+{
+	const uint8_t *bytes = f->payload;
+	size_t whole = f->payload_len;
+	if (l->reader.running > 1) {
+		while (whole && bytes[whole - 1] != '\n')
+			whole--;
+		if (!l->steps[f->step].held && !(l->steps[f->step].held = malloc(HELD_MAX)))
+			return err_set(&l->err, ERR_NOMEM, "the log stage is out of memory");
+	}
+	const size_t rest = f->payload_len - whole;
+	const bool must_show = whole || l->steps[f->step].held_len + rest > HELD_MAX;
+	int rc = must_show ? show_held(l, f->step) : 0;
+	if (rc == 0)
+		rc = show(l, f->step, bytes, whole);
+	if (rc < 0 || !rest)
+		return rc;
+	if (rest > HELD_MAX)
+		return show(l, f->step, bytes + whole, rest);
+	memcpy(l->steps[f->step].held + l->steps[f->step].held_len, bytes + whole, rest);
+	l->steps[f->step].held_len += rest;
+	return 0;
+}
+
 static int on_step_start(struct log *l, const struct frame *f)
 {
 	char text[JOB_STEP_NAME_MAX + 64];
 	snprintf(text, sizeof text, "step %u/%u: %s", f->step + 1, l->s->steps, l->s->step_names[f->step]);
-	l->step_started_ms = l->now_ms;
+	l->steps[f->step].started_ms = l->now_ms;
+	l->shown = f->step;
 	struct stage_msg msg = {.u.step.index = f->step};
 	const int rc = heading(l, text);
 	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_STEP_START);
@@ -131,9 +186,12 @@ static int on_step_end(struct log *l, const struct frame *f)
 {
 	char text[96], took[UNITS_TEXT_MAX];
 	snprintf(text, sizeof text, "step %u/%u: exit %u after %s", f->step + 1, l->s->steps, f->exit_code,
-		 units_format_duration(took, l->now_ms - l->step_started_ms));
+		 units_format_duration(took, l->now_ms - l->steps[f->step].started_ms));
 	struct stage_msg msg = {.u.step = {.index = f->step, .exit_code = f->exit_code}};
-	int rc = heading(l, text);
+	int rc = show_held(l, f->step);
+	if (rc == 0)
+		rc = heading(l, text);
+	l->shown = JOB_STEPS_MAX; /* what another step says now wants a heading */
 	if (rc == 0)
 		rc = tell_size(l, true);
 	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_STEP_END);
@@ -201,7 +259,7 @@ static int on_frame(struct log *l, const struct frame *f)
 	case FRAME_STEP_START:
 		return on_step_start(l, f);
 	case FRAME_OUTPUT:
-		return append(l, f->payload, f->payload_len);
+		return on_output(l, f);
 	case FRAME_STEP_END:
 		return on_step_end(l, f);
 	case FRAME_STAT:
@@ -305,14 +363,19 @@ static int pump(struct log *l)
 
 int stage_log_run(const struct stage_log *s)
 {
-	struct log l = {.s = s, .at_line_start = true};
+	struct log l = {.s = s, .at_line_start = true, .shown = JOB_STEPS_MAX};
 	CLEANUP(cleanup_free) uint8_t *buffer = malloc(GUEST_BUFFER);
 	if (!buffer)
 		return stage_fail(s->msg_fd, JOB_ERROR, NULL, "the log stage is out of memory");
 	l.buffer = buffer;
-	frame_reader_init(&l.reader, s->steps);
+	frame_reader_init(&l.reader, s->steps, s->any_order);
 	digest_init(&l.digest);
 	int rc = pump(&l);
+	/* what a step said last before the machine was gone */
+	for (uint32_t i = 0; i < l.reader.steps && rc == 0; i++)
+		rc = show_held(&l, i);
+	for (size_t i = 0; i < JOB_STEPS_MAX; i++)
+		free(l.steps[i].held);
 	if (rc == 0)
 		rc = tell_size(&l, true);
 	if (rc == 0)

@@ -186,13 +186,14 @@ static int send_plan(const struct pack *p, struct err *err)
 	copy_text(msg.u.plan.image, sizeof msg.u.plan.image, plan->image);
 	msg.u.plan.origin = p->found.origin;
 	msg.u.plan.steps = (uint32_t)plan->steps_len;
+	msg.u.plan.any_order = plan_is_any_order(plan);
 	msg.u.plan.wanted = (struct job_limits){.cpus = plan->resources.cpus < UINT32_MAX ? (uint32_t)plan->resources.cpus : UINT32_MAX,
 						.memory_bytes = plan->resources.memory_bytes,
 						.disk_bytes = plan->resources.disk_bytes,
 						.timeout_ms = plan->resources.timeout_ms};
 	int e = stage_send(p->stage->msg_fd, &msg, err);
 	for (size_t i = 0; !e && i < plan->steps_len; i++) {
-		msg = (struct stage_msg){.type = STAGE_MSG_STEP_NAME, .u.step.index = (uint32_t)i};
+		msg = (struct stage_msg){.type = STAGE_MSG_STEP_NAME, .u.step = {.index = (uint32_t)i, .on_failure = plan->steps[i].on_failure}};
 		copy_text(msg.u.step.name, sizeof msg.u.step.name, plan->steps[i].name);
 		e = stage_send(p->stage->msg_fd, &msg, err);
 	}

@@ -205,6 +205,7 @@ static int start_log(struct supervisor *s, const struct machine_fds *f, struct e
 		.log_bytes = r->limits.log_bytes,
 		.step_names = names,
 		.steps = (uint32_t)r->steps_len,
+		.any_order = s->tally.any_order,
 	};
 	return crew_start_log(&s->crew, &log, &s->children[STAGE_LOG], err);
 }
@@ -226,6 +227,7 @@ static int start_machine(struct supervisor *s, const struct machine_fds *f, stru
 		.memory_bytes = limits->memory_bytes,
 		.kernel = kernel,
 		.initramfs = initramfs,
+		.slow = s->tally.report.accel == JOB_ACCEL_TCG ? s->tally.plan.timeout_factor_emulated : 1,
 		.qmp_fd = -1, /* nothing to say to it that a signal does not say better */
 		.console_fd = f->console[1],
 		.log_fd = f->log[1],

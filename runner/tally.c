@@ -71,6 +71,7 @@ static bool on_plan(struct tally *t, const struct stage_msg *m)
 	snprintf(r->plan_format, sizeof r->plan_format, "%s", m->u.plan.format);
 	snprintf(t->image_asked, sizeof t->image_asked, "%s", m->u.plan.image);
 	t->wanted = m->u.plan.wanted;
+	t->any_order = m->u.plan.any_order != 0;
 	t->has_plan = true;
 	return true;
 }
@@ -81,6 +82,7 @@ static bool on_step_name(struct tally *t, const struct stage_msg *m)
 		return false;
 	struct job_step_report *step = &t->report.steps[t->steps_named++];
 	snprintf(step->name, sizeof step->name, "%s", m->u.step.name);
+	step->on_failure = m->u.step.on_failure != 0;
 	return true;
 }
 
@@ -101,27 +103,32 @@ static bool on_artifact(struct tally *t, const struct stage_msg *m)
 
 static bool on_step_start(struct tally *t, const struct stage_msg *m, uint64_t now_ms)
 {
-	if (t->step_is_running || m->u.step.index != t->steps_started || t->steps_started >= t->report.steps_len)
+	const uint32_t i = m->u.step.index;
+	const bool is_turn = t->any_order || (!t->steps_running && i == t->steps_started);
+	if (i >= t->report.steps_len || t->step_states[i] || !is_turn)
 		return false;
 	if (t->steps_started == 0) {
 		t->first_step_ms = now_ms;
 		t->report.timings.boot_ms = now_ms - t->vm_started_ms;
 	}
-	t->report.steps[t->steps_started].started_ms = now_ms - t->start_ms;
-	t->step_is_running = true;
-	events_step(t->events, now_ms, &t->report, t->steps_started++, true);
+	t->report.steps[i].started_ms = now_ms - t->start_ms;
+	t->step_states[i] = 1;
+	t->steps_started++;
+	t->steps_running++;
+	events_step(t->events, now_ms, &t->report, i, true);
 	return true;
 }
 
 static bool on_step_end(struct tally *t, const struct stage_msg *m, uint64_t now_ms)
 {
-	if (!t->step_is_running || m->u.step.index != t->steps_started - 1)
+	if (m->u.step.index >= t->report.steps_len || t->step_states[m->u.step.index] != 1)
 		return false;
 	struct job_step_report *step = &t->report.steps[m->u.step.index];
 	step->exit_code = m->u.step.exit_code;
 	step->duration_ms = now_ms - t->start_ms - step->started_ms;
 	t->report.timings.steps_ms = now_ms - t->first_step_ms;
-	t->step_is_running = false;
+	t->step_states[m->u.step.index] = 2;
+	t->steps_running--;
 	events_step(t->events, now_ms, &t->report, m->u.step.index, false);
 	return true;
 }
@@ -144,7 +151,7 @@ static bool on_stat(struct tally *t, const struct stage_msg *m, uint64_t now_ms)
 
 static bool on_guest_done(struct tally *t, const struct stage_msg *m)
 {
-	if (!t->guest_is_ready || t->step_is_running)
+	if (!t->guest_is_ready || t->steps_running)
 		return false;
 	if (m->u.done.tar_bytes > tally_tar_bytes_max(&t->report.limits)) {
 		tally_settle(t, JOB_ERROR, "the guest's account of its artifacts is not to be believed; see the log",
@@ -159,10 +166,9 @@ static bool on_guest_done(struct tally *t, const struct stage_msg *m)
 
 static bool on_limit(struct tally *t, const struct stage_msg *m)
 {
-	if (m->u.step.index >= t->steps_started)
+	if (m->u.step.index >= t->report.steps_len || !t->step_states[m->u.step.index])
 		return false;
-	t->limit_met = m->u.step.exit_code;
-	t->limit_step = m->u.step.index;
+	t->limits_met[m->u.step.index] = (uint8_t)m->u.step.exit_code;
 	return true;
 }
 
@@ -339,9 +345,15 @@ void tally_vm_started(struct tally *t, uint64_t now_ms)
 void tally_timed_out(struct tally *t)
 {
 	char limit[UNITS_TEXT_MAX], where[JOB_STEP_NAME_MAX + 64] = "before its first step";
-	if (t->steps_started)
-		snprintf(where, sizeof where, "%s step %u/%zu, %s", t->step_is_running ? "in" : "after", t->steps_started,
-			 t->report.steps_len, t->report.steps[t->steps_started - 1].name);
+	/* the first one that runs, else the last one that ended */
+	for (size_t i = t->report.steps_len; t->steps_started && i-- > 0;) {
+		if (t->step_states[i] != (t->steps_running ? 1 : 2))
+			continue;
+		snprintf(where, sizeof where, "%s step %zu/%zu, %s", t->steps_running ? "in" : "after", i + 1, t->report.steps_len,
+			 t->report.steps[i].name);
+		if (!t->steps_running)
+			break;
+	}
 	tally_settle(t, JOB_TIMEOUT, "give the job more time (resources: timeout), or make it do less",
 		     "the time limit of %s ran out %s", units_format_duration(limit, t->report.limits.timeout_ms), where);
 }
@@ -349,9 +361,14 @@ void tally_timed_out(struct tally *t)
 static void settle_step(struct tally *t, size_t i)
 {
 	const struct job_step_report *s = &t->report.steps[i];
-	if (t->limit_met && t->limit_step == i) {
+	if (t->limits_met[i] == GUEST_LIMIT_TIME) {
+		tally_settle(t, JOB_TIMEOUT, "give the step more time (timeout), or make it do less", "step %zu/%zu, %s, ran longer than its timeout",
+			     i + 1, t->report.steps_len, s->name);
+		return;
+	}
+	if (t->limits_met[i]) {
 		char size[UNITS_TEXT_MAX];
-		const bool is_memory = t->limit_met == GUEST_LIMIT_MEMORY;
+		const bool is_memory = t->limits_met[i] == GUEST_LIMIT_MEMORY;
 		const struct job_limits *l = &t->report.limits;
 		tally_settle(t, JOB_ERROR,
 			     is_memory ? "ask for more memory under resources:" : "ask for more disk under resources:",
@@ -372,10 +389,14 @@ void tally_judge(struct tally *t)
 					       : "the guest never came up");
 		return;
 	}
+	/* steps for failures come last: what they clean up is not why the job failed */
+	for (size_t i = 0; i < 2 * t->report.steps_len && !t->is_settled; i++) {
+		const struct job_step_report *s = &t->report.steps[i % t->report.steps_len];
+		if (s->exit_code > 0 && s->on_failure == (i >= t->report.steps_len))
+			settle_step(t, i % t->report.steps_len);
+	}
 	for (size_t i = 0; i < t->report.steps_len; i++) {
-		if (t->report.steps[i].exit_code > 0)
-			settle_step(t, i);
-		else if (t->report.steps[i].exit_code < 0)
+		if (t->report.steps[i].exit_code < 0 && !t->report.steps[i].on_failure)
 			tally_settle(t, JOB_ERROR, "see the log", "the guest said it was done before step %zu/%zu, %s", i + 1,
 				     t->report.steps_len, t->report.steps[i].name);
 		if (t->is_settled)
@@ -391,9 +412,9 @@ void tally_finish(struct tally *t, uint64_t now_ms, uint64_t unix_ms)
 	r->finished_unix_ms = unix_ms;
 	r->timings.total_ms = now_ms - t->start_ms;
 	for (size_t i = 0; i < r->steps_len; i++)
-		r->artifacts_partial |= r->artifacts_len && r->steps[i].exit_code != 0;
-	if (t->step_is_running) {
-		struct job_step_report *s = &r->steps[t->steps_started - 1];
-		s->duration_ms = now_ms - t->start_ms - s->started_ms;
+		r->artifacts_partial |= r->artifacts_len && r->steps[i].exit_code != 0 && !(r->steps[i].on_failure && r->outcome == JOB_PASSED);
+	for (size_t i = 0; i < r->steps_len; i++) {
+		if (t->step_states[i] == 1)
+			r->steps[i].duration_ms = now_ms - t->start_ms - r->steps[i].started_ms;
 	}
 }

@@ -24,11 +24,11 @@ struct tally {
 	struct job_limits wanted; /* what the plan asks; 0 = did not say */
 	char image_asked[128];    /* image to run on, as asked by plan or job */
 	bool guest_is_ready, guest_is_done;
-	uint32_t steps_started;
-	bool step_is_running;
+	bool any_order;           /* the plan's steps may run side by side */
+	uint32_t steps_started, steps_running;
+	uint8_t step_states[JOB_STEPS_MAX]; /* 0 = not started, 1 = runs, 2 = ended */
+	uint8_t limits_met[JOB_STEPS_MAX];  /* enum guest_limit that the step met, 0 = none */
 	uint64_t tar_bytes;       /* of the guest's artifacts, by its own account; below limits' size when guest_is_done */
-	int limit_met;            /* enum guest_limit, 0 = none */
-	uint32_t limit_step;
 	uint64_t vm_started_ms, first_step_ms;
 	uint64_t log_bytes;
 	uint32_t notes;

@@ -41,7 +41,72 @@ static int read_limits(struct tar_reader *r, struct guest_plan *p, struct err *e
 	return 0;
 }
 
-/* "steps/NNN.name" or "steps/NNN.run", in order */
+bool guest_step_needs(const struct guest_step *step, size_t other)
+{
+	return step->needs[other / 8] >> (other % 8) & 1;
+}
+
+static void add_need(struct guest_step *step, size_t other)
+{
+	step->needs[other / 8] |= (uint8_t)(1u << (other % 8));
+}
+
+/* Without a word of its own a step needs the one before it that runs anyway. */
+static void add_default_need(struct guest_plan *p, size_t index)
+{
+	for (size_t i = index; i-- > 0;) {
+		if (p->steps[i].on_failure)
+			continue;
+		add_need(&p->steps[index], i);
+		return;
+	}
+}
+
+static bool read_needs(struct guest_plan *p, size_t index, const char *numbers)
+{
+	memset(p->steps[index].needs, 0, sizeof p->steps[index].needs);
+	while (*numbers == ' ') {
+		char *end;
+		const unsigned long other = strtoul(numbers + 1, &end, 10);
+		if (end == numbers + 1 || other >= index || p->steps[other].on_failure)
+			return false;
+		add_need(&p->steps[index], other);
+		numbers = end;
+	}
+	return !*numbers;
+}
+
+static bool read_rule(struct guest_plan *p, size_t index, const char *line)
+{
+	struct guest_step *const step = &p->steps[index];
+	char *end;
+	if (!strncmp(line, "timeout_ms ", 11)) {
+		step->timeout_ms = strtoull(line + 11, &end, 10);
+		return step->timeout_ms && !*end;
+	}
+	p->is_any_order = true;
+	if (!strcmp(line, "if failed")) {
+		step->on_failure = true;
+		memset(step->needs, 0, sizeof step->needs);
+		return true;
+	}
+	return !strncmp(line, "needs", 5) && read_needs(p, index, line + 5);
+}
+
+static int read_rules(struct tar_reader *r, struct guest_plan *p, size_t index, struct err *err)
+{
+	char text[4096], *rest = text;
+	const ssize_t n = tar_read_text(r, text, sizeof text, err);
+	if (n < 0)
+		return (int)n;
+	for (char *line; (line = strsep(&rest, "\n"));) {
+		if (*line && !read_rule(p, index, line))
+			return err_set(err, ERR_INVALID, "the plan tar has an unknown rule for step %zu: %.60s", index, line);
+	}
+	return 0;
+}
+
+/* "steps/NNN.name", "steps/NNN.run" or "steps/NNN.rules", in order */
 static int read_step(struct tar_reader *r, const char *path, struct guest_plan *p, struct err *err)
 {
 	unsigned number = 0;
@@ -56,10 +121,13 @@ static int read_step(struct tar_reader *r, const char *path, struct guest_plan *
 		buf_init(&p->steps[number].script, GUEST_PLAN_TEXT_MAX);
 		p->steps[number].name[0] = 0;
 		p->steps_len++;
+		add_default_need(p, number);
 	}
 	struct guest_step *const step = &p->steps[number];
 	if (!strcmp(kind, "run"))
 		return read_buf(r, &step->script, "a step's script", err);
+	if (!strcmp(kind, "rules"))
+		return read_rules(r, p, number, err);
 	if (strcmp(kind, "name"))
 		return err_set(err, ERR_INVALID, "the plan tar has an unknown file: %.60s", path);
 	char text[4096];

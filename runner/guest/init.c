@@ -1,11 +1,12 @@
 /* talkoo-init: PID 1 of a job's machine. Finds its disks, unpacks the source, runs the steps, frames the log, writes the
  * artifact tar, powers off. What goes wrong becomes one FRAME_ERROR with a sentence, and the power goes off all the same.
  *
- * Arguments (the kernel line's, behind "--"): none = a job; "probe" = say hello on the log port and power off (accel.h);
+ * Arguments (the kernel line's, behind "--"): none = a job; GUEST_SLOW "N" = a job whose steps' own timeouts are N times as long; "probe" = say hello on the log port and power off (accel.h);
  * "off" = power off at once (the figure that a boot is compared with). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -84,17 +85,24 @@ static int finish(const struct disk *disk, const struct guest_plan *plan, struct
 	return 0;
 }
 
-static int run_job(struct port *port, struct err *err)
+static int run_job(struct port *port, unsigned slow, struct err *err)
 {
 	static struct disk disks[GUEST_DISKS_LEN];
 	static struct guest_plan plan;
 	bool all_passed = false;
 	int rc = prepare(disks, &plan, err);
 	if (!rc)
-		rc = steps_run(&plan, port, &all_passed, err);
+		rc = steps_run(&plan, port, slow, &all_passed, err);
 	if (!rc)
 		rc = finish(&disks[GUEST_DISK_ARTIFACTS], &plan, port, all_passed, err);
 	return rc;
+}
+
+static unsigned slow_of(const char *mode)
+{
+	const size_t len = strlen(GUEST_SLOW);
+	const unsigned long factor = strncmp(mode, GUEST_SLOW, len) ? 1 : strtoul(mode + len, NULL, 10);
+	return factor && factor <= 1000 ? (unsigned)factor : 1;
 }
 
 int main(int argc, char **argv)
@@ -110,7 +118,7 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int rc = start(&port, &err);
 	if (!rc && strcmp(mode, "probe"))
-		rc = run_job(&port, &err);
+		rc = run_job(&port, slow_of(mode), &err);
 	if (rc) {
 		err_print(&err, stderr);
 		port_error(&port, err.what);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -25,24 +26,35 @@
 #define KILL_WAIT_MS 5000
 #define SCRIPT_FOLDER "/run/talkoo"
 #define PIPE_BYTES (1 << 20)
-
-struct steps {
-	const struct guest_plan *plan;
-	struct port *port;
-	char **env; /* owned; points into the plan */
-	bool has_pipefail;
-	int signal_fd;
-	uint64_t next_stat_ms;
-	uint8_t frame[FRAME_HEADER_LEN + FRAME_PAYLOAD_MAX];
-};
+#define GROUPS_FOLDER "/run/talkoo-groups"
+#define RUNNING_MAX 16           /* side by side; more wait */
 
 /* One running step. */
 struct running {
 	uint16_t index;
 	pid_t pid;
-	int output;    /* read end of its pipe */
-	bool has_ended;
+	int output;    /* read end of its pipe; -1 once it is closed */
+	bool has_ended, is_timed_out;
 	int exit_code; /* once it has ended */
+	uint64_t deadline_ms; /* 0 = none */
+	uint64_t oom_before;
+};
+
+enum step_state { STEP_WAITS, STEP_RUNS, STEP_PASSED, STEP_FAILED, STEP_SKIPPED };
+
+struct steps {
+	const struct guest_plan *plan;
+	struct port *port;
+	unsigned slow;
+	enum step_state states[JOB_STEPS_MAX];
+	struct running running[RUNNING_MAX];
+	size_t running_len;
+	bool has_groups; /* each step has a control group of its own */
+	char **env; /* owned; points into the plan */
+	bool has_pipefail;
+	int signal_fd;
+	uint64_t next_stat_ms;
+	uint8_t frame[FRAME_HEADER_LEN + FRAME_PAYLOAD_MAX];
 };
 
 static const char *shell_path(const struct guest_plan *plan)
@@ -149,10 +161,41 @@ static void write_oom_score(const char *score)
 	}
 }
 
+/* Control groups tell what belongs to which step when several run: whatever a step starts stays in its group. */
+
+static void make_groups(struct steps *s)
+{
+	s->has_groups = s->plan->is_any_order && (!mkdir(GROUPS_FOLDER, 0700) || errno == EEXIST) &&
+			!mount("cgroup2", GROUPS_FOLDER, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
+
+static bool write_group(uint16_t index, const char *file, const char *text)
+{
+	char path[64];
+	snprintf(path, sizeof path, GROUPS_FOLDER "/step-%03u%s", index, file);
+	CLEANUP(cleanup_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && write(fd, text, strlen(text)) > 0;
+}
+
+static void make_group(const struct steps *s, uint16_t index)
+{
+	char path[64];
+	snprintf(path, sizeof path, GROUPS_FOLDER "/step-%03u", index);
+	if (s->has_groups && mkdir(path, 0700) && errno != EEXIST)
+		port_note(s->port, "no control group for step %u: %s", index + 1u, strerror(errno));
+}
+
+static void join_group(const struct steps *s, uint16_t index)
+{
+	if (s->has_groups && !write_group(index, "/cgroup.procs", "0"))
+		dprintf(2, "talkoo-init: no control group: %s\n", strerror(errno));
+}
+
 /* In the child: never returns. */
-static void exec_step(const struct steps *s, const char *script, int output)
+static void exec_step(const struct steps *s, uint16_t index, const char *script, int output)
 {
 	sigset_t none;
+	join_group(s, index);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
@@ -181,8 +224,17 @@ static int exit_code_of(int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+static struct running *find_running(struct steps *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->running_len; i++) {
+		if (s->running[i].pid == pid)
+			return &s->running[i];
+	}
+	return NULL;
+}
+
 /* Collects every child that has ended. False when there are none at all any more. */
-static bool reap(struct running *r)
+static bool reap(struct steps *s)
 {
 	for (;;) {
 		int status = 0;
@@ -191,57 +243,96 @@ static bool reap(struct running *r)
 			continue;
 		if (pid <= 0)
 			return pid == 0;
-		if (pid == r->pid) {
+		struct running *const r = find_running(s, pid);
+		if (r) {
 			r->has_ended = true;
 			r->exit_code = exit_code_of(status);
 		}
 	}
 }
 
-/* Everything but init and the kernel's own threads. Whoever was reparented to us is waited for. */
-static void kill_rest(struct running *r)
+/* Everything of one step while others run; what has left its group lives until the last of them ends. */
+static void kill_step(const struct steps *s, const struct running *r)
 {
-	for (const uint64_t end = system_now_ms() + KILL_WAIT_MS;;) {
+	if (s->running_len == 1)
 		kill(-1, SIGKILL);
-		if (!reap(r) || system_now_ms() > end)
+	else if (!s->has_groups || !write_group(r->index, "/cgroup.kill", "1"))
+		kill(-r->pid, SIGKILL);
+}
+
+/* After a step: nothing of it is left. When it was the only one everything goes but init and the kernel's own threads;
+ * whoever was reparented to us is waited for. */
+static void kill_rest(struct steps *s, const struct running *r)
+{
+	kill_step(s, r);
+	for (const uint64_t end = system_now_ms() + KILL_WAIT_MS; s->running_len == 1;) {
+		if (!reap(s) || system_now_ms() > end)
 			return;
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		kill(-1, SIGKILL);
 	}
 }
 
-/* One read of the step's output. False at its end, or when there is none now. */
-static bool forward(struct steps *s, const struct running *r)
+/* One read of a step's output. False at its end, or when there is none now. */
+static bool forward(struct steps *s, struct running *r)
 {
+	if (r->output < 0)
+		return false;
 	const ssize_t n = read(r->output, s->frame + FRAME_HEADER_LEN, FRAME_PAYLOAD_MAX);
 	if (n < 0 && errno == EINTR)
 		return true;
+	if (n == 0)
+		cleanup_fd(&r->output); /* the step closed its output and perhaps lives on */
 	if (n <= 0)
 		return false;
 	port_output(s->port, r->index, s->frame, (size_t)n);
 	return true;
 }
 
-static void watch(struct steps *s, struct running *r)
+static void tell_limit(struct steps *s, const struct running *r, enum guest_limit limit)
 {
-	bool is_open = true;
-	while (!r->has_ended) {
-		const uint64_t now = system_now_ms();
-		const int wait = now >= s->next_stat_ms ? 0 : (int)(s->next_stat_ms - now);
-		struct pollfd fds[] = {{.fd = s->signal_fd, .events = POLLIN},
-				       {.fd = is_open ? r->output : -1, .events = POLLIN}};
-		if (poll(fds, 2, wait) > 0 && fds[1].revents && !forward(s, r) && errno != EAGAIN)
-			is_open = false; /* the step closed its output and lives on */
-		if (fds[0].revents & POLLIN) {
-			struct signalfd_siginfo info;
-			while (read(s->signal_fd, &info, sizeof info) > 0) {
-			}
-			reap(r);
+	const uint8_t which = (uint8_t)limit;
+	port_frame(s->port, FRAME_LIMIT, r->index, &which, sizeof which);
+}
+
+/* Ends the steps whose own time ran out. Returns how long until the next one's does, at most most_ms. */
+static int end_late(struct steps *s, uint64_t now, int most_ms)
+{
+	for (size_t i = 0; i < s->running_len; i++) {
+		struct running *const r = &s->running[i];
+		if (!r->deadline_ms || r->is_timed_out)
+			continue;
+		if (now < r->deadline_ms) {
+			most_ms = r->deadline_ms - now < (uint64_t)most_ms ? (int)(r->deadline_ms - now) : most_ms;
+			continue;
 		}
-		stat_if_due(s, r->index);
+		r->is_timed_out = true;
+		port_note(s->port, "step %u ran longer than its timeout and is ended", r->index + 1u);
+		tell_limit(s, r, GUEST_LIMIT_TIME);
+		kill_step(s, r);
 	}
-	kill_rest(r);
-	while (forward(s, r)) {
+	return most_ms;
+}
+
+/* Until a step has ended, its output is forwarded. */
+static void watch(struct steps *s)
+{
+	struct pollfd fds[1 + RUNNING_MAX] = {{.fd = s->signal_fd, .events = POLLIN}};
+	const uint64_t now = system_now_ms();
+	const int wait = end_late(s, now, now >= s->next_stat_ms ? 0 : (int)(s->next_stat_ms - now));
+	for (size_t i = 0; i < s->running_len; i++)
+		fds[1 + i] = (struct pollfd){.fd = s->running[i].output, .events = POLLIN};
+	if (poll(fds, 1 + s->running_len, wait) > 0) {
+		for (size_t i = 0; i < s->running_len; i++) {
+			if (fds[1 + i].revents)
+				forward(s, &s->running[i]);
+		}
+		struct signalfd_siginfo info;
+		while (fds[0].revents & POLLIN && read(s->signal_fd, &info, sizeof info) > 0) {
+		}
+		reap(s);
 	}
+	stat_if_due(s, s->running[0].index);
 }
 
 static int write_script(const struct guest_plan *plan, size_t index, char *ret_path, size_t size, struct err *err)
@@ -271,19 +362,14 @@ static int start(struct steps *s, struct running *r, struct err *err)
 	r->output = pipe_fds[0];
 	fcntl(r->output, F_SETPIPE_SZ, PIPE_BYTES);
 	fcntl(r->output, F_SETFL, O_NONBLOCK);
+	make_group(s, r->index);
 	port_frame(s->port, FRAME_STEP_START, r->index, NULL, 0);
 	r->pid = fork();
 	if (r->pid < 0)
 		return err_errno(err, errno, "starting step %u", r->index + 1u);
 	if (r->pid == 0)
-		exec_step(s, script, output);
+		exec_step(s, r->index, script, output);
 	return 0;
-}
-
-static void tell_limit(struct steps *s, const struct running *r, enum guest_limit limit)
-{
-	const uint8_t which = (uint8_t)limit;
-	port_frame(s->port, FRAME_LIMIT, r->index, &which, sizeof which);
 }
 
 static bool scratch_is_full(void)
@@ -306,22 +392,97 @@ static void tell_limits(struct steps *s, const struct running *r, uint64_t oom_k
 	}
 }
 
-static int run_one(struct steps *s, uint16_t index, int *ret_exit_code, struct err *err)
+/* Takes a step that has ended off the list. */
+static void finish_step(struct steps *s, size_t at)
 {
-	struct running r = {.index = index, .pid = -1, .output = -1};
-	const uint64_t oom_before = proc_number("/proc/vmstat", "oom_kill");
-	const int rc = start(s, &r, err);
-	if (!rc) {
-		watch(s, &r);
-		tell_limits(s, &r, proc_number("/proc/vmstat", "oom_kill") - oom_before);
-		uint8_t payload[4];
-		port_put_le(payload, (uint64_t)r.exit_code, 4);
-		send_stat(s, index);
-		port_frame(s->port, FRAME_STEP_END, index, payload, sizeof payload);
-		*ret_exit_code = r.exit_code;
+	struct running *const r = &s->running[at];
+	uint8_t payload[4];
+	kill_rest(s, r);
+	while (forward(s, r)) {
 	}
-	cleanup_fd(&r.output);
+	if (!r->is_timed_out)
+		tell_limits(s, r, proc_number("/proc/vmstat", "oom_kill") - r->oom_before);
+	else if (!r->exit_code)
+		r->exit_code = 128 + SIGKILL; /* it ended by itself just then: too late all the same */
+	port_put_le(payload, (uint64_t)r->exit_code, 4);
+	send_stat(s, r->index);
+	port_frame(s->port, FRAME_STEP_END, r->index, payload, sizeof payload);
+	s->states[r->index] = r->exit_code ? STEP_FAILED : STEP_PASSED;
+	cleanup_fd(&r->output);
+	memmove(r, r + 1, (s->running_len - at - 1) * sizeof *r);
+	s->running_len--;
+}
+
+/* Whether all that the step needs has passed; a step that needs what did not pass will never run. */
+static bool is_ready(struct steps *s, size_t index)
+{
+	const struct guest_step *const step = &s->plan->steps[index];
+	bool has_all = true;
+	for (size_t i = 0; i < index; i++) {
+		if (!guest_step_needs(step, i))
+			continue;
+		if (s->states[i] == STEP_FAILED || s->states[i] == STEP_SKIPPED)
+			s->states[index] = STEP_SKIPPED;
+		has_all = has_all && s->states[i] == STEP_PASSED;
+	}
+	return has_all;
+}
+
+static bool has_failed(const struct steps *s)
+{
+	for (size_t i = 0; i < s->plan->steps_len; i++) {
+		if (s->states[i] == STEP_FAILED)
+			return true;
+	}
+	return false;
+}
+
+static int start_at(struct steps *s, size_t index, struct err *err)
+{
+	struct running *const r = &s->running[s->running_len];
+	*r = (struct running){.index = (uint16_t)index, .pid = -1, .output = -1};
+	r->oom_before = proc_number("/proc/vmstat", "oom_kill");
+	const int rc = start(s, r, err);
+	if (rc) {
+		cleanup_fd(&r->output);
+		return rc;
+	}
+	const uint64_t timeout_ms = s->plan->steps[index].timeout_ms;
+	if (timeout_ms)
+		r->deadline_ms = timeout_ms > UINT64_MAX / 2 / s->slow ? 0 : system_now_ms() + timeout_ms * s->slow;
+	s->states[index] = STEP_RUNS;
+	s->running_len++;
+	return 0;
+}
+
+/* Starts what can run now: of the ordinary steps all that have what they need (what needs a step that did not pass is
+ * skipped); when none is left, and one has failed, those for failures, one by one. */
+static int start_ready(struct steps *s, struct err *err)
+{
+	int rc = 0;
+	for (size_t i = 0; i < s->plan->steps_len && s->running_len < RUNNING_MAX && !rc; i++) {
+		if (s->states[i] == STEP_WAITS && !s->plan->steps[i].on_failure && is_ready(s, i))
+			rc = start_at(s, i, err);
+	}
+	for (size_t i = 0; i < s->plan->steps_len && !s->running_len && !rc && has_failed(s); i++) {
+		if (s->states[i] == STEP_WAITS && s->plan->steps[i].on_failure)
+			rc = start_at(s, i, err);
+	}
 	return rc;
+}
+
+static int run_steps(struct steps *s, struct err *err)
+{
+	for (;;) {
+		const int rc = start_ready(s, err);
+		if (rc || !s->running_len)
+			return rc;
+		watch(s);
+		for (size_t i = s->running_len; i-- > 0;) {
+			if (s->running[i].has_ended)
+				finish_step(s, i);
+		}
+	}
 }
 
 static int run_all(struct steps *s, bool *ret_all_passed, struct err *err)
@@ -340,27 +501,20 @@ static int run_all(struct steps *s, bool *ret_all_passed, struct err *err)
 	sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &priority);
 	s->has_pipefail = shell_has_pipefail(shell_path(s->plan));
 	s->next_stat_ms = system_now_ms() + STAT_EVERY_MS;
-	for (size_t i = 0; i < s->plan->steps_len; i++) {
-		int exit_code = 0;
-		const int rc = run_one(s, (uint16_t)i, &exit_code, err);
-		if (rc)
-			return rc;
-		if (exit_code) {
-			*ret_all_passed = false;
-			return 0;
-		}
-	}
-	*ret_all_passed = true;
-	return 0;
+	make_groups(s);
+	const int rc = run_steps(s, err);
+	*ret_all_passed = !has_failed(s);
+	return rc;
 }
 
-int steps_run(const struct guest_plan *plan, struct port *port, bool *ret_all_passed, struct err *err)
+int steps_run(const struct guest_plan *plan, struct port *port, unsigned slow, bool *ret_all_passed, struct err *err)
 {
 	struct steps *const s = calloc(1, sizeof *s);
 	if (!s)
 		return err_set(err, ERR_NOMEM, "out of memory for the steps");
 	s->plan = plan;
 	s->port = port;
+	s->slow = slow ? slow : 1;
 	s->signal_fd = -1;
 	const int rc = run_all(s, ret_all_passed, err);
 	cleanup_fd(&s->signal_fd);

@@ -57,6 +57,20 @@ static void sha256_hex(char out[65], const void *bytes, size_t len)
 
 /* the canonical form */
 
+/* Only what is said: plans without rules keep the digest that they had before there were any. */
+static void add_rules(json_t *step, const struct plan_step *s)
+{
+	json_t *needs = s->has_needs ? json_array() : NULL;
+	for (size_t i = 0; i < s->needs_len; i++)
+		json_array_append_new(needs, json_integer(s->needs[i]));
+	if (needs)
+		json_object_set_new(step, "needs", needs);
+	if (s->on_failure)
+		json_object_set_new(step, "if", json_string("failed"));
+	if (s->timeout_ms)
+		json_object_set_new(step, "timeout_ms", json_integer((json_int_t)s->timeout_ms));
+}
+
 static json_t *steps_to_json(const struct plan *p)
 {
 	json_t *list = json_array();
@@ -64,6 +78,7 @@ static json_t *steps_to_json(const struct plan *p)
 		json_t *step = json_pack("{s:s, s:s}", "name", p->steps[i].name, "run", p->steps[i].run);
 		if (p->steps[i].prelude)
 			json_object_set_new(step, "prelude", json_string(p->steps[i].prelude));
+		add_rules(step, &p->steps[i]);
 		if (json_array_append_new(list, step) < 0) {
 			json_decref(list);
 			return NULL;

@@ -7,6 +7,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/sanitise.h"
 #include "proto/base/schema.h"
+#include "proto/base/suggest.h"
 #include "runner/plan/plan_parts.h"
 
 #define ENV_VALUE_MAX 4096
@@ -19,6 +20,7 @@
 
 /* One step while its map is read; only then is known whether it named itself. */
 struct step_reader {
+	const struct plan *plan; /* the steps before it */
 	struct plan_step *step;
 	char name[JOB_STEP_NAME_MAX];
 };
@@ -168,11 +170,97 @@ static int read_step_run(const struct yaml_node *value, void *record, struct err
 	return step->run ? 0 : err_set(err, ERR_NOMEM, "out of memory");
 }
 
+/* The earlier step of that name. */
+static int find_need(const struct yaml_node *value, const struct step_reader *r, uint16_t *ret, struct err *err)
+{
+	const size_t own = (size_t)(r->step - r->plan->steps);
+	const char *names[PLAN_STEPS_MAX], *text;
+	size_t found = 0;
+	const int rc = schema_text(value, 1, JOB_STEP_NAME_MAX - 1, &text, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < own; i++) {
+		names[i] = r->plan->steps[i].name;
+		if (strcmp(names[i], text))
+			continue;
+		*ret = (uint16_t)i;
+		found++;
+	}
+	char safe[64];
+	sanitise_line(safe, sizeof safe, text);
+	if (found > 1) {
+		yaml_err(value, err, "there are %zu steps named \"%s\" before it", found, safe);
+		err_hint(err, "give each a name of its own");
+		return ERR_INVALID;
+	}
+	if (found && !r->plan->steps[*ret].on_failure)
+		return 0;
+	if (found)
+		return yaml_err(value, err, "\"%s\" only runs when a step failed", safe);
+	const char *meant = suggest(text, names, own);
+	yaml_err(value, err, "no step before it is named \"%s\"", safe);
+	if (meant)
+		err_hint(err, "did you mean \"%s\"?", meant);
+	else
+		err_hint(err, "a step can need those that stand above it, by their name");
+	return ERR_INVALID;
+}
+
+static int read_step_needs(const struct yaml_node *value, void *record, struct err *err)
+{
+	struct step_reader *r = record;
+	struct plan_step *step = r->step;
+	int rc = schema_list(value, 0, PLAN_STEPS_MAX, err);
+	if (rc)
+		return rc;
+	step->has_needs = true;
+	step->needs = calloc(value->len + 1, sizeof *step->needs);
+	if (!step->needs)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	for (const struct yaml_node *c = value->first; c && !rc; c = c->next) {
+		uint16_t need = 0;
+		rc = find_need(c, r, &need, err);
+		for (size_t i = 0; !rc && i < step->needs_len; i++) {
+			if (step->needs[i] == need)
+				rc = yaml_err(c, err, "stands there twice");
+		}
+		if (!rc)
+			step->needs[step->needs_len++] = need;
+	}
+	return rc;
+}
+
+static int read_step_if(const struct yaml_node *value, void *record, struct err *err)
+{
+	const char *text;
+	const int rc = schema_text(value, 0, 64, &text, err);
+	if (rc)
+		return rc;
+	if (strcmp(text, "failed")) {
+		yaml_err(value, err, "is not \"failed\"");
+		err_hint(err, "`if: failed` runs a step only when another one failed; leave the key out otherwise");
+		return ERR_INVALID;
+	}
+	((struct step_reader *)record)->step->on_failure = true;
+	return 0;
+}
+
+static int read_step_timeout(const struct yaml_node *value, void *record, struct err *err)
+{
+	return schema_duration(value, 1000, 7 * 24 * HOUR_MS, &((struct step_reader *)record)->step->timeout_ms, err);
+}
+
 static const struct schema_field step_fields[] = {
 	{.name = "name", .kind = SCHEMA_OTHER, .read = read_step_name,
 	 .help = "shown while it runs and in results; default: the first line of run"},
 	{.name = "run", .kind = SCHEMA_OTHER, .is_required = true, .read = read_step_run,
 	 .help = "shell commands (bash; busybox ash in the image mini), run with set -euo pipefail"},
+	{.name = "needs", .kind = SCHEMA_OTHER, .read = read_step_needs,
+	 .help = "names of steps above that must have passed; what does not need each other runs side by side; default: the step above"},
+	{.name = "if", .kind = SCHEMA_OTHER, .read = read_step_if,
+	 .help = "failed: run only when a step failed, after all others"},
+	{.name = "timeout", .kind = SCHEMA_OTHER, .read = read_step_timeout,
+	 .help = "wall time of this step, for example 5m; within the job's"},
 };
 
 void plan_name_step(struct plan_step *step)
@@ -185,17 +273,22 @@ void plan_name_step(struct plan_step *step)
 	sanitise_line(step->name, sizeof step->name, line);
 }
 
-static int read_step(const struct yaml_node *value, struct plan_step *step, struct err *err)
+static int read_step(const struct yaml_node *value, const struct plan *plan, struct plan_step *step, struct err *err)
 {
 	if (value->type == YAML_TEXT) {
 		yaml_err(value, err, "expected a map with the key run, not a text");
 		err_hint(err, "write \"- run: COMMANDS\"");
 		return ERR_INVALID;
 	}
-	struct step_reader r = {.step = step};
+	struct step_reader r = {.plan = plan, .step = step};
 	const int rc = schema_read(value, step_fields, ARRAY_LEN(step_fields), &r, err);
 	if (rc)
 		return rc;
+	if (step->on_failure && step->has_needs) {
+		yaml_err(yaml_get(value, "needs"), err, "has no meaning with `if: failed`");
+		err_hint(err, "such a step runs after all others");
+		return ERR_INVALID;
+	}
 	if (r.name[0])
 		memcpy(step->name, r.name, sizeof r.name);
 	else
@@ -212,9 +305,25 @@ static int read_steps(const struct yaml_node *value, void *record, struct err *e
 	plan->steps = calloc(value->len, sizeof *plan->steps);
 	if (!plan->steps)
 		return err_set(err, ERR_NOMEM, "out of memory");
-	for (const struct yaml_node *c = value->first; c && !rc; c = c->next)
-		rc = read_step(c, &plan->steps[plan->steps_len++], err);
-	return rc;
+	bool some_run = false;
+	for (const struct yaml_node *c = value->first; c && !rc; c = c->next) {
+		rc = read_step(c, plan, &plan->steps[plan->steps_len++], err);
+		some_run = some_run || !plan->steps[plan->steps_len - 1].on_failure;
+	}
+	if (rc || some_run)
+		return rc;
+	yaml_err(value, err, "every one of them is for failures only");
+	err_hint(err, "at least one step must run without `if: failed`");
+	return ERR_INVALID;
+}
+
+bool plan_is_any_order(const struct plan *p)
+{
+	for (size_t i = 0; i < p->steps_len; i++) {
+		if (p->steps[i].has_needs || p->steps[i].on_failure)
+			return true;
+	}
+	return false;
 }
 
 /* NULL, or what is wrong with a glob. */
@@ -352,6 +461,8 @@ void plan_release(struct plan *p)
 		free(p->steps[i].run);
 	for (size_t i = 0; i < p->steps_len; i++)
 		free(p->steps[i].prelude);
+	for (size_t i = 0; i < p->steps_len; i++)
+		free(p->steps[i].needs);
 	for (size_t i = 0; i < p->globs_len; i++)
 		free(p->globs[i]);
 	free(p->env);

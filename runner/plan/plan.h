@@ -64,6 +64,11 @@ struct plan_step {
 	char *prelude;                /* commands that a format puts before them (variables, options); owned; NULL = none */
 	char file[PLAN_STEP_FILE_MAX];/* a file of the source that the step runs; "" = not known. For lint */
 	uint32_t line, column;        /* of the value of `run` in the plan file; 0 = inline */
+	bool has_needs;               /* it says what it needs; else it needs the step before it */
+	uint16_t *needs;              /* owned; indices of earlier steps, none twice */
+	size_t needs_len;
+	bool on_failure;              /* `if: failed`: only when a step failed, after all others; needs nothing */
+	uint64_t timeout_ms;          /* 0 = only the job's limit */
 	uint32_t first_line;          /* line of the file on which the commands' first line stands; 0 = lines do not match */
 };
 
@@ -112,6 +117,8 @@ void plan_release(struct plan *p);
 /* A `.talkoo.yml` file. path: its name for sentences. Errors are yaml.h's: ERR_INVALID or ERR_LIMIT with file, line,
  * column, key, why and a hint. */
 int plan_parse(const char *path, const void *bytes, size_t len, struct plan *ret, struct err *err) MUST_CHECK;
+/* Whether its steps may run otherwise than one after the other, all of them until one fails. */
+bool plan_is_any_order(const struct plan *p);
 /* How many cells the plan's matrix has; 0 without one. */
 size_t plan_cells(const struct plan *p);
 /* The name of a cell, "image=mini,CC=gcc": images first, then the axes in the file's order. */

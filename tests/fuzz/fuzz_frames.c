@@ -27,8 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	struct frame_reader whole, split;
 	bool whole_broken, split_broken;
-	frame_reader_init(&whole, data[0]);
-	frame_reader_init(&split, data[0]);
+	frame_reader_init(&whole, data[0], data[0] & 1);
+	frame_reader_init(&split, data[0], data[0] & 1);
 	const size_t taken = drain(&whole, data + 1, size - 1, &whole_broken);
 	size_t at = drain(&split, data + 1, (size - 1) / 2, &split_broken);
 	if (!split_broken)

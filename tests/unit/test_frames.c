@@ -69,7 +69,7 @@ static const struct {
 	{"a step after done", BYTES(HELLO, DONE, START(0)), 2, true},
 	{"done with a bad flag", BYTES(HELLO, HEAD(FRAME_DONE, 0, 9), 0, 0, 0, 0, 0, 0, 0, 0, 2), 1, true},
 	{"output after error", BYTES(HELLO, START(0), ERROR, OUTPUT2(0)), 3, true},
-	{"an unknown limit", BYTES(HELLO, START(0), LIMIT(0, 3)), 2, true},
+	{"an unknown limit", BYTES(HELLO, START(0), LIMIT(0, 4)), 2, true},
 	{"a limit of no step", BYTES(HELLO, LIMIT(0, 1)), 1, true},
 };
 
@@ -98,7 +98,7 @@ static void test_table(void)
 		for (size_t piece = 1; piece <= 64; piece += 21) {
 			struct frame_reader r;
 			bool is_broken;
-			frame_reader_init(&r, STEPS);
+			frame_reader_init(&r, STEPS, false);
 			const size_t frames = take_all(&r, cases[i].bytes, cases[i].len, piece, &is_broken);
 			OK(frames == cases[i].frames && is_broken == cases[i].is_broken && (!is_broken || r.why),
 			   "%s, %zu bytes at a time: %zu frames%s", cases[i].name, piece, frames, is_broken ? ", broken" : "");
@@ -110,7 +110,7 @@ static void test_values(void)
 {
 	static const uint8_t bytes[] = {HELLO, START(0), OUTPUT2(0), STAT, LIMIT(0, 2), END(0, 255), DONE};
 	struct frame_reader r;
-	frame_reader_init(&r, STEPS);
+	frame_reader_init(&r, STEPS, false);
 	struct frame f[7];
 	size_t at = 0;
 	for (size_t i = 0; i < ARRAY_LEN(f); i++) {
@@ -128,11 +128,48 @@ static void test_values(void)
 	OK(f[6].is_partial, "partial");
 }
 
+/* Where the plan lets steps run side by side: any order, each once, and DONE only after all. */
+static void test_any_order(void)
+{
+	const struct {
+		const char *name;
+		const uint8_t *bytes;
+		size_t len, frames;
+		bool is_broken;
+	} table[] = {
+		{"side by side", BYTES(HELLO, START(1), OUTPUT2(1), START(0), OUTPUT2(0), OUTPUT2(1), END(1, 0), END(0, 1), DONE), 9, false},
+		{"the second alone", BYTES(HELLO, START(1), END(1, 1), DONE), 4, false},
+		{"a timeout met", BYTES(HELLO, START(1), START(0), LIMIT(0, GUEST_LIMIT_TIME), END(0, 137), END(1, 0), DONE), 7, false},
+		{"a step twice", BYTES(HELLO, START(1), END(1, 0), START(1)), 3, true},
+		{"a step twice at once", BYTES(HELLO, START(1), START(1)), 2, true},
+		{"one that is not planned", BYTES(HELLO, START(2)), 1, true},
+		{"output of a step to come", BYTES(HELLO, START(1), OUTPUT2(0)), 2, true},
+		{"the end of a step to come", BYTES(HELLO, START(1), END(0, 0)), 2, true},
+		{"an end twice", BYTES(HELLO, START(1), START(0), END(1, 0), END(1, 0)), 4, true},
+		{"done while one runs", BYTES(HELLO, START(1), START(0), END(1, 0), DONE), 4, true},
+		{"a limit of a step to come", BYTES(HELLO, START(1), LIMIT(0, GUEST_LIMIT_TIME)), 2, true},
+		{"an unknown limit", BYTES(HELLO, START(1), LIMIT(1, GUEST_LIMIT_TIME + 1)), 2, true},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct frame_reader r;
+		struct frame f;
+		size_t at = 0, used, frames = 0;
+		enum frame_result got;
+		frame_reader_init(&r, STEPS, true);
+		while ((got = frame_reader_next(&r, table[i].bytes + at, table[i].len - at, &used, &f)) == FRAME_GOT) {
+			at += used;
+			frames++;
+		}
+		OK(frames == table[i].frames && (got == FRAME_BROKEN) == table[i].is_broken, "%s: %zu frames, %s", table[i].name, frames,
+		   r.why ? r.why : "fine");
+	}
+}
+
 static void test_stays_broken(void)
 {
 	static const uint8_t bad[] = {HEAD(99, 0, 0)}, good[] = {HELLO};
 	struct frame_reader r;
-	frame_reader_init(&r, STEPS);
+	frame_reader_init(&r, STEPS, false);
 	struct frame f;
 	size_t used;
 	INTEQ(frame_reader_next(&r, bad, sizeof bad, &used, &f), FRAME_BROKEN);
@@ -144,7 +181,7 @@ static void test_no_steps(void)
 	static const uint8_t bytes[] = {HELLO, START(0)};
 	struct frame_reader r;
 	bool is_broken;
-	frame_reader_init(&r, 0);
+	frame_reader_init(&r, 0, false);
 	INTEQ(take_all(&r, bytes, sizeof bytes, sizeof bytes, &is_broken), 1);
 	OK(is_broken, "a plan without steps starts none");
 }
@@ -153,6 +190,7 @@ int main(void)
 {
 	test_table();
 	test_values();
+	test_any_order();
 	test_stays_broken();
 	test_no_steps();
 	return tap_done();

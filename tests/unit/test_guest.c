@@ -374,6 +374,35 @@ static void test_plan(void)
 	INTEQ(plan.artifact_count, 2);
 	INTEQ(plan.env.len, 8);
 	guest_plan_release(&plan);
+	buf_reset(&t);
+	plan_tar(&t, "1\n", "sh\n");
+	vm_tar_add(&t, "steps/000.run", '0', 0644, "a", 1);
+	vm_tar_add(&t, "steps/001.run", '0', 0644, "b", 1);
+	vm_tar_add(&t, "steps/001.rules", '0', 0644, "if failed\n", 10);
+	vm_tar_add(&t, "steps/002.run", '0', 0644, "c", 1);
+	vm_tar_add(&t, "steps/003.run", '0', 0644, "d", 1);
+	vm_tar_add(&t, "steps/003.rules", '0', 0644, "needs 0\ntimeout_ms 5\n", 21);
+	vm_tar_add(&t, "steps/004.run", '0', 0644, "e", 1);
+	vm_tar_add(&t, "steps/004.rules", '0', 0644, "needs\n", 6);
+	vm_tar_end(&t);
+	INTEQ(read_plan(&t, &plan, &err), 0);
+	OK(plan.is_any_order && plan.steps[1].on_failure && !guest_step_needs(&plan.steps[1], 0), "for failures: needs nothing");
+	OK(guest_step_needs(&plan.steps[2], 0) && !guest_step_needs(&plan.steps[2], 1), "the default is the step before that runs anyway");
+	OK(guest_step_needs(&plan.steps[3], 0) && !guest_step_needs(&plan.steps[3], 2) && plan.steps[3].timeout_ms == 5, "what it says");
+	OK(!guest_step_needs(&plan.steps[4], 3), "nothing at all");
+	guest_plan_release(&plan);
+	static const char *const rules[] = {"needs 1\n", "needs 0 x\n", "needs -1\n", "needs 4294967296\n", "needs0\n", "if passed\n",
+					    "timeout_ms 0\n", "timeout_ms 5x\n", "timeout_ms\n", "surprise\n", "need\n"};
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+		buf_reset(&t);
+		plan_tar(&t, "1\n", "sh\n");
+		vm_tar_add(&t, "steps/000.run", '0', 0644, "a", 1);
+		vm_tar_add(&t, "steps/001.run", '0', 0644, "b", 1);
+		vm_tar_add(&t, "steps/001.rules", '0', 0644, rules[i], strlen(rules[i]));
+		vm_tar_end(&t);
+		OK(read_plan(&t, &plan, &err) == ERR_INVALID, "%s: %s", rules[i], err.what);
+		guest_plan_release(&plan);
+	}
 	static const struct {
 		const char *version, *shell, *file, *word;
 	} table[] = {

@@ -126,9 +126,26 @@ static const char *const bad[][3] = {
 	{"image: mini\nsteps:\n  - {run: x, name: " HUNDRED TEN TEN TEN "}",
 	 ".talkoo.yml:3:20: steps[0].name: is longer than 127 bytes", ""},
 	{"image: mini\nsteps:\n  - {run: x, script: y}", ".talkoo.yml:3:14: steps[0].script: unknown key",
-	 "known here: name, run"},
+	 "known here: name, run, needs, if, timeout"},
 	{"image: mini\nsteps:\n  - run: echo a: b", ".talkoo.yml:3:16: steps[0]: mapping values are not allowed in this context",
 	 "quote a text that contains \": \", or use \"|\" and a new line"},
+	{"image: mini\nsteps:\n  - {run: x, needs: y}", ".talkoo.yml:3:21: steps[0].needs: expected a list (lines that start with \"- \"), not \"y\"", ""},
+	{"image: mini\nsteps:\n  - {run: x, needs: [x]}", ".talkoo.yml:3:22: steps[0].needs[0]: no step before it is named \"x\"",
+	 "a step can need those that stand above it, by their name"},
+	{"image: mini\nsteps:\n  - {run: x, name: build}\n  - {run: y, needs: [biuld]}",
+	 ".talkoo.yml:4:22: steps[1].needs[0]: no step before it is named \"biuld\"", "did you mean \"build\"?"},
+	{"image: mini\nsteps:\n  - run: x\n  - run: x\n  - {run: y, needs: [x]}",
+	 ".talkoo.yml:5:22: steps[2].needs[0]: there are 2 steps named \"x\" before it", "give each a name of its own"},
+	{"image: mini\nsteps:\n  - run: x\n  - {run: y, needs: [x, x]}", ".talkoo.yml:4:25: steps[1].needs[1]: stands there twice", ""},
+	{"image: mini\nsteps:\n  - run: x\n  - {run: y, needs: [[x]]}", ".talkoo.yml:4:22: steps[1].needs[0]: expected a text, not a list", ""},
+	{"image: mini\nsteps:\n  - run: x\n  - {run: y, if: failed}\n  - {run: z, needs: [y]}",
+	 ".talkoo.yml:5:22: steps[2].needs[0]: \"y\" only runs when a step failed", ""},
+	{"image: mini\nsteps:\n  - run: x\n  - {run: y, if: failed, needs: [x]}", ".talkoo.yml:4:33: steps[1].needs: has no meaning with `if: failed`",
+	 "such a step runs after all others"},
+	{"image: mini\nsteps:\n  - {run: y, if: passed}", ".talkoo.yml:3:18: steps[0].if: is not \"failed\"",
+	 "`if: failed` runs a step only when another one failed; leave the key out otherwise"},
+	{"image: mini\nsteps:\n  - {run: y, if: failed}", ".talkoo.yml:3:3: steps: every one of them is for failures only",
+	 "at least one step must run without `if: failed`"},
 	{HEAD "artifacts: x", ".talkoo.yml:3:12: artifacts: expected a list (lines that start with \"- \"), not \"x\"", ""},
 	{HEAD "artifacts: [/etc/passwd]", ".talkoo.yml:3:13: artifacts[0]: must be relative to the source",
 	 "a path below the source, for example build/*.log; copy other files to /ci/artifacts"},
@@ -156,6 +173,24 @@ static void test_bad(void)
 		STREQ(err.hint, bad[i][2]);
 		INTEQ(plan.env_len, 77);
 	}
+}
+
+static void test_rules(void)
+{
+	static const char text[] = "image: mini\nsteps:\n  - {name: a, run: a}\n  - {name: b, run: b, needs: []}\n"
+				   "  - {name: c, run: c, needs: [b, a], timeout: 90s}\n  - {run: d, if: failed}\n";
+	CLEANUP(plan_release) struct plan plan = {0};
+	CLEANUP(buf_release) struct buf canonical;
+	struct err err = {0};
+	buf_init(&canonical, 4096);
+	OK(parse(text, &plan, &err) == 0, "parses: %s", err.what);
+	OK(!plan.steps[0].has_needs && plan.steps[1].has_needs && !plan.steps[1].needs_len, "none, and an empty list, are not the same");
+	OK(plan.steps[2].needs_len == 2 && plan.steps[2].needs[0] == 1 && plan.steps[2].needs[1] == 0, "by their places");
+	INTEQ(plan.steps[2].timeout_ms, 90000);
+	OK(plan.steps[3].on_failure && plan_is_any_order(&plan), "for failures");
+	OK(plan_canonical(&plan, &canonical, &err) == 0 &&
+		   strstr(buf_cstr(&canonical), "\"name\":\"c\",\"needs\":[1,0],\"run\":\"c\",\"timeout_ms\":90000}") != NULL,
+	   "canonical: %s", buf_cstr(&canonical));
 }
 
 static void test_ceilings(void)
@@ -279,6 +314,7 @@ int main(void)
 {
 	test_whole();
 	test_bad();
+	test_rules();
 	test_ceilings();
 	test_crlf();
 	test_image_names();

@@ -143,6 +143,60 @@ static void test_skipped_steps(void)
 	OK(strstr(b.t.report.reason, "before step 1/2") != NULL, "reason: %s", b.t.report.reason);
 }
 
+/* Three steps in any order, the last for failures only. */
+static void side_by_side(struct bench *b)
+{
+	struct stage_msg plan = {.type = STAGE_MSG_PLAN,
+				 .u.plan = {.path = ".talkoo.yml", .image = "mini", .origin = JOB_ORIGIN_TREE, .steps = 3, .any_order = 1}};
+	OK(say(b, STAGE_PACK, plan), "a plan of three steps");
+	for (uint32_t i = 0; i < 3; i++)
+		OK(say(b, STAGE_PACK, (struct stage_msg){.type = STAGE_MSG_STEP_NAME,
+							 .u.step = {.index = i, .name = "build", .on_failure = i == 2}}), "a name");
+	OK(tally_check_limits(&b->t), "within limits");
+	tally_vm_started(&b->t, b->now_ms);
+	OK(say(b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_READY}), "ready");
+	OK(say_step(b, STAGE_MSG_STEP_START, 1, 0) && say_step(b, STAGE_MSG_STEP_START, 0, 0), "two at once");
+	OK(!say_step(b, STAGE_MSG_STEP_START, 1, 0) && !say_step(b, STAGE_MSG_STEP_END, 2, 0) && !say_step(b, STAGE_MSG_GUEST_LIMIT, 2, 1),
+	   "what cannot be");
+	OK(!say(b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_DONE}), "done while they run makes no sense");
+}
+
+static void finish_side_by_side(struct bench *b)
+{
+	OK(say(b, STAGE_LOG, (struct stage_msg){.type = STAGE_MSG_GUEST_DONE, .u.done.tar_bytes = 1024}), "done");
+	tally_judge(&b->t);
+	tally_finish(&b->t, b->now_ms, 9000);
+}
+
+static void test_side_by_side(void)
+{
+	struct job_plan plan = plan_of();
+	CLEANUP(bench_release) struct bench good;
+	CLEANUP(bench_release) struct bench bad;
+	CLEANUP(bench_release) struct bench late;
+	bench_init(&good, &plan);
+	side_by_side(&good);
+	OK(say_step(&good, STAGE_MSG_STEP_END, 0, 0) && say_step(&good, STAGE_MSG_STEP_END, 1, 0), "both end");
+	finish_side_by_side(&good);
+	STREQ(good.t.report.reason, "");
+	INTEQ(good.t.report.outcome, JOB_PASSED);
+	INTEQ(good.t.report.steps[2].exit_code, -1);
+	bench_init(&bad, &plan);
+	side_by_side(&bad);
+	OK(say_step(&bad, STAGE_MSG_STEP_END, 1, 3) && say_step(&bad, STAGE_MSG_STEP_END, 0, 0) && say_step(&bad, STAGE_MSG_STEP_START, 2, 0) &&
+		   say_step(&bad, STAGE_MSG_STEP_END, 2, 4), "one fails, then the one for failures, too");
+	finish_side_by_side(&bad);
+	INTEQ(bad.t.report.outcome, JOB_FAILED);
+	STREQ(bad.t.report.reason, "step 2/3, build, ended with exit code 3");
+	bench_init(&late, &plan);
+	side_by_side(&late);
+	OK(say_step(&late, STAGE_MSG_GUEST_LIMIT, 0, GUEST_LIMIT_TIME) && say_step(&late, STAGE_MSG_STEP_END, 0, 137) &&
+		   say_step(&late, STAGE_MSG_STEP_END, 1, 0), "one takes too long");
+	finish_side_by_side(&late);
+	INTEQ(late.t.report.outcome, JOB_TIMEOUT);
+	STREQ(late.t.report.reason, "step 1/3, build, ran longer than its timeout");
+}
+
 static void test_first_outcome_stays(void)
 {
 	struct job_plan plan = plan_of();
@@ -321,6 +375,7 @@ int main(void)
 	test_times();
 	test_no_done();
 	test_skipped_steps();
+	test_side_by_side();
 	test_first_outcome_stays();
 	test_limits();
 	test_timeout_in_force();
