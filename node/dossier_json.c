@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/outcome.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/hex.h"
 #include "proto/base/units.h"
@@ -76,6 +77,9 @@ void dossier_add_statement(json_t *object, const struct statement *s)
 	json_object_set_new(object, "log", blob_json(&s->log));
 	json_object_set_new(object, "steps", steps);
 	json_object_set_new(object, "artifacts", artifacts);
+	char outcome[65] = "";
+	if (!outcome_digest_of_statement(s, outcome, NULL) && *outcome)
+		json_object_set_new(object, "outcome_digest", json_string(outcome));
 	json_object_set_new(object, "artifacts_partial", json_boolean(s->artifacts_partial));
 	json_object_set_new(object, "accel", json_string(s->accel));
 	json_object_set_new(object, "isolation", json_string(s->isolation));

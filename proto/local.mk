@@ -30,6 +30,7 @@ libtalkoo_proto_la_SOURCES = \
 	proto/link.c \
 	proto/merkle.c proto/merkle.h \
 	proto/mp.c proto/mp.h proto/mp_read.c \
+	proto/outcome.c proto/outcome.h \
 	proto/record.c proto/record.h \
 	proto/result.c \
 	proto/statement.c proto/statement.h proto/statement_names.h \

@@ -45,3 +45,7 @@ test_detect_LDADD = libtalkoo-plan.la
 UNIT_TESTS += test_cells
 test_cells_SOURCES = tests/unit/test_cells.c tests/unit/tap.c tests/unit/tap.h
 test_cells_LDADD = libtalkoo-plan.la
+
+UNIT_TESTS += test_outcome
+test_outcome_SOURCES = tests/unit/test_outcome.c tests/unit/tap.c tests/unit/tap.h
+test_outcome_LDADD = libtalkoo-proto.la

@@ -326,6 +326,10 @@ static int finish(struct run *r, struct err *err)
 		out_note(o, OUT_PLAIN, "%zu artifact%s not kept (--out DIR puts them there)\n", r->report.artifacts_len,
 			 r->report.artifacts_len == 1 ? " was" : "s were");
 	if (o->json && r->report_json) {
+		char digest[65];
+		view_outcome_digest(&r->report, digest);
+		if (*digest)
+			json_object_set_new(r->report_json, "outcome_digest", json_string(digest));
 		if (out)
 			json_object_set_new(r->report_json, "out", json_string(out));
 		if (cli_has(r->c, "keep"))

@@ -47,7 +47,7 @@ int verdictview_exit_code(const json_t *results)
 
 static void add_row(struct out_table *table, const json_t *r)
 {
-	char node[16], when[UNITS_TEXT_MAX + 8], took[UNITS_TEXT_MAX];
+	char node[16], digest[13], when[UNITS_TEXT_MAX + 8], took[UNITS_TEXT_MAX];
 	const json_t *image = json_object_get(r, "image");
 	const bool is_trusted = jbool(r, "trusted");
 	out_table_cell(table, view_style(jtext(r, "outcome")), jtext(r, "outcome"));
@@ -56,6 +56,8 @@ static void add_row(struct out_table *table, const json_t *r)
 	out_table_cell(table, is_trusted ? OUT_GOOD : OUT_DIM, is_trusted ? "yes" : "no");
 	out_table_cell(table, OUT_PLAIN, json_is_string(image) ? json_string_value(image) : jtext(image, "name"));
 	out_table_cell(table, OUT_PLAIN, jtext(r, "accel"));
+	snprintf(digest, sizeof digest, "%s", jtext(r, "outcome_digest"));
+	out_table_cell(table, OUT_DIM, digest);
 	out_table_cell(table, OUT_PLAIN, jnumber(r, "duration_ms") ? units_format_duration(took, jnumber(r, "duration_ms")) : "");
 	out_table_cell(table, OUT_DIM, *jtext(r, "finished") ? time_ago(when, jtext(r, "finished")) : "");
 }
@@ -94,7 +96,7 @@ static void print_hint(struct out *o, const json_t *results)
 
 void verdictview_print(struct out *o, const json_t *results)
 {
-	static const char *const columns[] = {"OUTCOME", "NODE", "OPERATOR", "TRUSTED", "IMAGE", "ACCEL", "TOOK", "WHEN"};
+	static const char *const columns[] = {"OUTCOME", "NODE", "OPERATOR", "TRUSTED", "IMAGE", "ACCEL", "DIGEST", "TOOK", "WHEN"};
 	if (o->json) {
 		out_json(o, results);
 		return;

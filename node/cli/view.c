@@ -1,12 +1,14 @@
 #include "node/cli/view.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proto/base/cleanup.h"
 #include "proto/base/units.h"
+#include "proto/outcome.h"
 
 #define REDRAW_MS 250
 #define TICKER_NAME_MAX 32
@@ -235,13 +237,38 @@ static void print_times(struct view *v, const struct job_timings *t)
 	out_note(v->out, OUT_PLAIN, "\n");
 }
 
+void view_outcome_digest(const struct job_report *r, char ret[65])
+{
+	CLEANUP(cleanup_free) struct outcome_step *steps = calloc(r->steps_len + 1, sizeof *steps);
+	CLEANUP(cleanup_free) struct outcome_artifact *artifacts = calloc(r->artifacts_len + 1, sizeof *artifacts);
+	const bool has_outcome = r->outcome == JOB_PASSED || r->outcome == JOB_FAILED || r->outcome == JOB_TIMEOUT;
+	size_t len = 0;
+	ret[0] = '\0';
+	if (!steps || !artifacts || !has_outcome)
+		return;
+	for (size_t i = 0; i < r->steps_len; i++)
+		if (!r->steps[i].on_failure || r->steps[i].exit_code >= 0)
+			steps[len++] = (struct outcome_step){r->steps[i].name, r->steps[i].exit_code};
+	for (size_t i = 0; i < r->artifacts_len; i++) {
+		artifacts[i] = (struct outcome_artifact){.path = r->artifacts[i].path, .size_bytes = r->artifacts[i].digest.size_bytes};
+		memcpy(artifacts[i].sha256, r->artifacts[i].digest.sha256, sizeof artifacts[i].sha256);
+	}
+	outcome_digest(job_outcome_name(r->outcome), steps, len, artifacts, r->artifacts_len, ret);
+}
+
 void view_summary(struct view *v, const struct job_report *r)
 {
 	view_pause(v);
 	if (v->out->json)
 		return;
 	const char *outcome = job_outcome_name(r->outcome);
+	char digest[65];
 	print_times(v, &r->timings);
+	view_outcome_digest(r, digest);
+	if (*digest) {
+		out_note(v->out, OUT_DIM, "digest ");
+		out_note(v->out, OUT_PLAIN, "%s\n", digest);
+	}
 	if (r->log_truncated)
 		out_note(v->out, OUT_WARN, "note: the log was longer than its cap and is cut\n");
 	out_note(v->out, view_style(outcome), "%s", outcome);

@@ -40,7 +40,9 @@ void view_log(struct view *v, const void *bytes, size_t len);
 void view_tick(struct view *v);
 /* Takes the ticker away and ends an open line, before something else is printed. */
 void view_pause(struct view *v);
-/* What a finished job comes to: outcome, reason, hint, steps, times. For people; nothing with JSON. */
+/* Outcome digest (proto/outcome.h) of a report that passed, failed or took too long; "" of another, or without memory. */
+void view_outcome_digest(const struct job_report *r, char ret[65]);
+/* What a finished job comes to: outcome, reason, hint, steps, times, digest. For people; nothing with JSON. */
 void view_summary(struct view *v, const struct job_report *report);
 
 /* Style of an outcome's or a verdict's name. */

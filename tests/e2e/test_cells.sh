@@ -16,6 +16,7 @@ repository work - <<-'PLAN'
 	  - name: say it
 	    run: |
 	      echo "the word is $WORD"
+	      echo "$WORD" >/ci/artifacts/word
 	      test "$WORD" = good
 PLAN
 git clone -q --bare work work.git
@@ -40,6 +41,24 @@ ok $? "two jobs"
 good=$(head -n 1 "$out")
 expect 1 "for the commit" -- talkoo results HEAD --project "$link" --exit-code
 prints 'failed in cell WORD=bad'
+# a run at home and the volunteer's come to the same, cell by cell
+digest_of() { # FILE of JSON objects, CELL
+	python3 - "$1" "$2" <<-'X'
+		import json, sys
+		for line in open(sys.argv[1]):
+		    object = json.loads(line)
+		    for r in object.get("results", [object]):
+		        if "outcome_digest" in r and r.get("cell", sys.argv[2]) == sys.argv[2]:
+		            print(r["outcome_digest"])
+	X
+}
+talkoo results HEAD --project "$link" --json >"$dir/results.json"
+for cell in WORD=good WORD=bad; do
+	talkoo run --cell "$cell" --json >"$dir/run.json" 2>/dev/null
+	there=$(digest_of "$dir/results.json" "$cell")
+	[ ${#there} -eq 64 ] && [ "$there" = "$(digest_of "$dir/run.json" "$cell")" ]
+	ok $? "$cell: the same outcome digest at home and at the volunteer's ($there)"
+done
 expect 0 "one cell alone passed" -- talkoo watch "$good" --timeout 60s
 
 # SourceHut's: tasks begin at home, where the source has its name; .buildenv is read by each; 255 ends the build well
