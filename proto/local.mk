@@ -11,6 +11,7 @@ libtalkoo_base_la_SOURCES = \
 	proto/base/netaddr.c proto/base/netaddr.h \
 	proto/base/sanitise.c proto/base/sanitise.h \
 	proto/base/schema.c proto/base/schema.h \
+	proto/base/schema_json.c \
 	proto/base/suggest.c proto/base/suggest.h \
 	proto/base/units.c proto/base/units.h \
 	proto/base/utf8.c proto/base/utf8.h \

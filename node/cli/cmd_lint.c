@@ -100,8 +100,20 @@ static size_t lint_others(struct cli *c, const char *folder, const struct lint *
 	return errors;
 }
 
+static int print_schema(struct cli *c, struct err *err)
+{
+	CLEANUP(buf_release) struct buf text;
+	buf_init(&text, PLAN_BYTES_MAX);
+	const int code = plan_schema(&text, err);
+	if (!code)
+		fprintf(c->out.answer, "%s\n", buf_cstr(&text));
+	return code;
+}
+
 int cmd_lint(struct cli *c, struct err *err)
 {
+	if (cli_has(c, "schema"))
+		return print_schema(c, err);
 	CLEANUP(gitrepo_close) struct gitrepo *repo = cli_arg(c, 0) ? NULL : resolve_here();
 	CLEANUP(lint_release) struct lint lint = {0};
 	const char *folder = folder_of(c, repo);

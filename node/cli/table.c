@@ -33,7 +33,8 @@ static const struct cli_command here[] = {
 	 cmd_run},
 	{"lint", "[DIR]", 0, 1, "check the plan: its keys, and the shell syntax of every step",
 	 "Reads the plan file of the folder as it is now (committed or not) and says what is wrong, with line and key.",
-	 NULL, EXAMPLES("talkoo lint\tthe plan of this checkout"), cmd_lint},
+	 OPTIONS({"schema", 0, NULL, "print the JSON Schema of .talkoo.yml, for editors", false}),
+	 EXAMPLES("talkoo lint\tthe plan of this checkout", "talkoo lint --schema >talkoo.schema.json\tfor an editor"), cmd_lint},
 	{"image build", "RECIPE", 1, 1, "build a VM image",
 	 "Downloads the distribution's packages and unpacks them as data: nothing is installed on this machine.\nRecipes: mini "
 	 "(Debian's cloud kernel and busybox).",

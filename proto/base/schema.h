@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/base/buf.h"
 #include "proto/base/yaml.h"
 
 /* Typed getters: 0 and *ret, or ERR_INVALID naming place, bounds and what stands there. Bounds are inclusive. */
@@ -55,6 +56,7 @@ struct schema_field {
 	size_t sub_len;
 	schema_read_fn read;
 	const char *help; /* a line for people: what the key is for */
+	const char *json; /* of SCHEMA_OTHER: the value's JSON Schema, an object; "@" in it stands for that of `sub`. NULL: a string */
 };
 
 #define SCHEMA_AT(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
@@ -63,5 +65,9 @@ struct schema_field {
  * absent required ones; members of absent keys stay as they are. On failure record may be partly written. */
 int schema_read(const struct yaml_node *node, const struct schema_field *fields, size_t len, void *record,
 		struct err *err) MUST_CHECK;
+
+/* Appends the table as a JSON Schema object to out; description may be NULL. For editors: it knows shapes, not meanings, so
+ * what it lets pass may still be refused. */
+void schema_to_json(const struct schema_field *fields, size_t len, const char *description, struct buf *out);
 
 #endif

@@ -95,9 +95,13 @@ static int read_axes(const struct yaml_node *value, void *record, struct err *er
 	return rc;
 }
 
-static const struct schema_field fields[] = {
-	{.name = "image", .kind = SCHEMA_OTHER, .read = read_images, .help = "the images: NAME or NAME@VERSION"},
-	{.name = "environment", .kind = SCHEMA_OTHER, .read = read_axes, .help = "variables, each with the list of its values"},
+#define JSON_VALUES "{\"type\":\"array\",\"minItems\":1,\"maxItems\":32,\"uniqueItems\":true,\"items\":"
+const struct schema_field plan_matrix_fields[PLAN_MATRIX_FIELDS_LEN] = {
+	{.name = "image", .kind = SCHEMA_OTHER, .read = read_images, .help = "the images: NAME or NAME@VERSION",
+	 .json = JSON_VALUES PLAN_JSON_IMAGE "}"},
+	{.name = "environment", .kind = SCHEMA_OTHER, .read = read_axes, .help = "variables, each with the list of its values",
+	 .json = "{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":8," PLAN_JSON_ENV_NAMES
+		 ",\"additionalProperties\":" JSON_VALUES PLAN_JSON_TEXT "}}"},
 };
 
 size_t plan_cells(const struct plan *p)
@@ -115,7 +119,7 @@ size_t plan_cells(const struct plan *p)
 int plan_read_matrix(const struct yaml_node *value, void *record, struct err *err)
 {
 	struct plan *plan = record;
-	const int rc = schema_read(value, fields, ARRAY_LEN(fields), &plan->matrix, err);
+	const int rc = schema_read(value, plan_matrix_fields, PLAN_MATRIX_FIELDS_LEN, &plan->matrix, err);
 	if (rc)
 		return rc;
 	const size_t cells = plan_cells(plan);

@@ -251,15 +251,17 @@ static int read_step_timeout(const struct yaml_node *value, void *record, struct
 }
 
 static const struct schema_field step_fields[] = {
-	{.name = "name", .kind = SCHEMA_OTHER, .read = read_step_name,
+	{.name = "name", .kind = SCHEMA_OTHER, .read = read_step_name, .json = PLAN_JSON_TEXT,
 	 .help = "shown while it runs and in results; default: the first line of run"},
-	{.name = "run", .kind = SCHEMA_OTHER, .is_required = true, .read = read_step_run,
+	{.name = "run", .kind = SCHEMA_OTHER, .is_required = true, .read = read_step_run, .json = PLAN_JSON_TEXT,
 	 .help = "shell commands (bash; busybox ash in the image mini), run with set -euo pipefail"},
 	{.name = "needs", .kind = SCHEMA_OTHER, .read = read_step_needs,
+	 .json = "{\"type\":\"array\",\"uniqueItems\":true,\"items\":" PLAN_JSON_TEXT "}",
 	 .help = "names of steps above that must have passed; what does not need each other runs side by side; default: the step above"},
-	{.name = "if", .kind = SCHEMA_OTHER, .read = read_step_if,
+	{.name = "if", .kind = SCHEMA_OTHER, .read = read_step_if, .json = "{\"enum\":[\"failed\"]}",
 	 .help = "failed: run only when a step failed, after all others"},
 	{.name = "timeout", .kind = SCHEMA_OTHER, .read = read_step_timeout,
+	 .json = "{\"type\":[\"string\",\"integer\"],\"pattern\":\"^[1-9][0-9]*(ms|s|m|h|d)?$\"}",
 	 .help = "wall time of this step, for example 5m; within the job's"},
 };
 
@@ -391,19 +393,33 @@ static const struct schema_field resources_fields[] = {
 static const struct schema_field plan_fields[] = {
 	{.name = "project", .kind = SCHEMA_OTHER, .read = read_project,
 	 .help = "link or id of the project that this repository belongs to"},
-	{.name = "image", .kind = SCHEMA_OTHER, .read = read_image,
+	{.name = "image", .kind = SCHEMA_OTHER, .read = read_image, .json = PLAN_JSON_IMAGE,
 	 .help = "the VM's image: NAME or NAME@VERSION; required where no matrix names images"},
-	{.name = "matrix", .kind = SCHEMA_OTHER, .read = plan_read_matrix,
+	{.name = "matrix", .kind = SCHEMA_OTHER, .read = plan_read_matrix, .sub = plan_matrix_fields, .sub_len = PLAN_MATRIX_FIELDS_LEN,
+	 .json = "{\"minProperties\":1,\"allOf\":[@]}",
 	 .help = "several jobs, one for each combination of these images and variables"},
 	{.name = "resources", .kind = SCHEMA_MAP, .sub = resources_fields, .sub_len = ARRAY_LEN(resources_fields),
 	 SCHEMA_AT(struct plan, resources), .help = "what the job needs; a donor's rules may allow less"},
 	{.name = "environment", .kind = SCHEMA_OTHER, .read = read_environment,
+	 .json = "{\"type\":\"object\"," PLAN_JSON_ENV_NAMES ",\"additionalProperties\":" PLAN_JSON_TEXT "}",
 	 .help = "variables of every step; no secrets: everybody can read them"},
-	{.name = "steps", .kind = SCHEMA_OTHER, .is_required = true, .read = read_steps,
-	 .help = "run in order in one VM; the first that fails ends the job"},
+	{.name = "steps", .kind = SCHEMA_OTHER, .is_required = true, .read = read_steps, .sub = step_fields, .sub_len = ARRAY_LEN(step_fields),
+	 .json = "{\"type\":\"array\",\"minItems\":1,\"maxItems\":256,\"items\":@}",
+	 .help = "run in order in one VM, until one fails; `needs` says otherwise"},
 	{.name = "artifacts", .kind = SCHEMA_OTHER, .read = read_artifacts,
+	 .json = "{\"type\":\"array\",\"maxItems\":64,\"items\":{\"type\":\"string\",\"pattern\":\"^[^/]\"}}",
 	 .help = "globs of files to keep, relative to the source; ** is any number of folders"},
 };
+
+int plan_schema(struct buf *ret, struct err *err)
+{
+	/* which of the two names the images is beyond the tables */
+	buf_str(ret, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"title\":\"" PLAN_FILE
+		     "\",\"anyOf\":[{\"required\":[\"image\"]},{\"required\":[\"matrix\"]}],\"allOf\":[");
+	schema_to_json(plan_fields, ARRAY_LEN(plan_fields), NULL, ret);
+	buf_str(ret, "]}");
+	return buf_check(ret, "the schema", err);
+}
 
 /* What two keys say together. */
 static int check_whole(const struct plan *plan, const struct yaml_node *root, struct err *err)

@@ -117,6 +117,8 @@ void plan_release(struct plan *p);
 /* A `.talkoo.yml` file. path: its name for sentences. Errors are yaml.h's: ERR_INVALID or ERR_LIMIT with file, line,
  * column, key, why and a hint. */
 int plan_parse(const char *path, const void *bytes, size_t len, struct plan *ret, struct err *err) MUST_CHECK;
+/* The JSON Schema of a PLAN_FILE, made of the parser's own tables, as one line. ERR_NOMEM. */
+int plan_schema(struct buf *ret, struct err *err) MUST_CHECK;
 /* Whether its steps may run otherwise than one after the other, all of them until one fails. */
 bool plan_is_any_order(const struct plan *p);
 /* How many cells the plan's matrix has; 0 without one. */

@@ -2,7 +2,7 @@
 #ifndef TALKOO_RUNNER_PLAN_PARTS_H
 #define TALKOO_RUNNER_PLAN_PARTS_H
 
-#include "proto/base/yaml.h"
+#include "proto/base/schema.h"
 #include "runner/plan/plan.h"
 
 /* Reads one format. path: its name for sentences; tree: some ask what lies beside the plan. ERR_INVALID, ERR_LIMIT as yaml.h says; ret untouched on failure. */
@@ -15,6 +15,12 @@ int plan_native_parse(const char *path, const void *bytes, size_t len, const str
 		      struct err *err) MUST_CHECK;
 int plan_sourcehut_parse(const char *path, const void *bytes, size_t len, const struct plan_tree *tree, struct plan *ret,
 			 struct err *err) MUST_CHECK;
+#define PLAN_JSON_TEXT "{\"type\":[\"string\",\"number\",\"boolean\"]}"
+#define PLAN_JSON_IMAGE "{\"type\":\"string\",\"pattern\":\"^[a-z0-9][a-z0-9._-]{0,63}(@[A-Za-z0-9_-][A-Za-z0-9._-]{0,31})?$\"}"
+#define PLAN_JSON_ENV_NAMES "\"propertyNames\":{\"pattern\":\"^(?!TALKOO_)[A-Za-z_][A-Za-z0-9_]{0,62}$\"}"
+/* The table of the key matrix. */
+#define PLAN_MATRIX_FIELDS_LEN 2
+extern const struct schema_field plan_matrix_fields[PLAN_MATRIX_FIELDS_LEN];
 /* The key `matrix` of a .talkoo.yml. record: struct plan. */
 int plan_read_matrix(const struct yaml_node *value, void *record, struct err *err) MUST_CHECK;
 /* One NAME: text entry of a map of variables is checked, not read. Its hint says what is wrong with the name. */
