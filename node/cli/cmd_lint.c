@@ -5,6 +5,7 @@
 #include "node/cli/cmds.h"
 #include "node/cli/exitcode.h"
 #include "node/cli/gitrepo.h"
+#include "node/cli/lintplace.h"
 #include "node/cli/resolve.h"
 #include "proto/base/cleanup.h"
 #include "runner/plan/lint.h"
@@ -94,6 +95,8 @@ static size_t lint_others(struct cli *c, const char *folder, const struct lint *
 			errors++;
 			continue;
 		}
+		if (lint.has_plan)
+			lintplace_check(&lint, c->home);
 		errors += add_findings(c, &lint, findings);
 		print_sum(&c->out, &lint, lint.errors);
 	}
@@ -124,6 +127,8 @@ int cmd_lint(struct cli *c, struct err *err)
 	}
 	if (code)
 		return code;
+	if (lint.has_plan)
+		lintplace_check(&lint, c->home);
 	json_t *findings = json_array();
 	size_t errors = add_findings(c, &lint, findings);
 	if (lint.found.format == PLAN_FORMAT_SOURCEHUT && lint.found.cells_len)

@@ -26,6 +26,7 @@ libtalkoo_cli_la_SOURCES = \
 	node/cli/gitrepo.c node/cli/gitrepo.h \
 	node/cli/help.c node/cli/help.h \
 	node/cli/launch.c node/cli/launch.h \
+	node/cli/lintplace.c node/cli/lintplace.h \
 	node/cli/nodecall.c node/cli/nodecall.h \
 	node/cli/out.c node/cli/out.h \
 	node/cli/resolve.c node/cli/resolve.h \

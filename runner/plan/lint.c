@@ -11,6 +11,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "proto/base/sanitise.h"
+#include "runner/plan/script_check.h"
 #include "runner/plan/shell_check.h"
 
 #define STEP_DEADLINE_MS 5000
@@ -36,7 +37,7 @@ void lint_release(struct lint *l)
 }
 
 /* Room for one more finding; at most one a step and a few about the whole. */
-static struct lint_finding *add(struct lint *l, enum lint_severity severity)
+struct lint_finding *lint_add(struct lint *l, enum lint_severity severity)
 {
 	if (l->len >= 2 * PLAN_STEPS_MAX + 16)
 		return NULL;
@@ -145,7 +146,7 @@ static int report(struct lint *l, size_t index, const struct shell_result *r, st
 	if (r->status == SHELL_OK)
 		return 0;
 	const bool is_warning = r->status == SHELL_WARNED || r->status == SHELL_HUNG;
-	struct lint_finding *f = add(l, is_warning ? LINT_WARNING : LINT_ERROR);
+	struct lint_finding *f = lint_add(l, is_warning ? LINT_WARNING : LINT_ERROR);
 	if (!f)
 		return err_set(err, ERR_NOMEM, "lint: out of memory");
 	char safe[256], text[400];
@@ -158,7 +159,7 @@ static int report(struct lint *l, size_t index, const struct shell_result *r, st
 
 static int cannot_check(struct lint *l, enum shell_kind kind, struct err *err)
 {
-	struct lint_finding *f = add(l, LINT_WARNING);
+	struct lint_finding *f = lint_add(l, LINT_WARNING);
 	if (!f)
 		return err_set(err, ERR_NOMEM, "lint: out of memory");
 	const char *name = kind == SHELL_ASH ? "busybox" : "bash";
@@ -194,7 +195,7 @@ static int lint_notes(struct lint *l, int folder, struct err *err)
 {
 	const struct plan *plan = &l->found.plan;
 	for (size_t i = 0; i < plan->notes_len; i++) {
-		struct lint_finding *f = add(l, LINT_WARNING);
+		struct lint_finding *f = lint_add(l, LINT_WARNING);
 		if (!f)
 			return err_set(err, ERR_NOMEM, "lint: out of memory");
 		snprintf(f->text, sizeof f->text, "%s", plan->notes[i]);
@@ -204,13 +205,51 @@ static int lint_notes(struct lint *l, int folder, struct err *err)
 		struct stat st;
 		if (!step->file[0] || (!fstatat(folder, step->file, &st, 0) && st.st_mode & 0111))
 			continue;
-		struct lint_finding *f = add(l, LINT_ERROR);
+		struct lint_finding *f = lint_add(l, LINT_ERROR);
 		if (!f)
 			return err_set(err, ERR_NOMEM, "lint: out of memory");
 		f->line = step->line;
 		f->column = step->column;
 		snprintf(f->text, sizeof f->text, "steps[%zu]: %s is not there, or is not executable", i, step->file);
 		snprintf(f->hint, sizeof f->hint, "add it to the repository: git add --chmod=+x %s", step->file);
+	}
+	return 0;
+}
+
+/* Whether a line before it may make the file. */
+static bool may_be_made(const struct plan *plan, size_t step, size_t before, const char *path)
+{
+	for (size_t i = 0; i < step; i++) {
+		if (script_check_mentions(plan->steps[i].run, path))
+			return true;
+	}
+	char earlier[4096];
+	snprintf(earlier, sizeof earlier, "%.*s", (int)(before < sizeof earlier ? before : sizeof earlier - 1), plan->steps[step].run);
+	return script_check_mentions(earlier, path);
+}
+
+/* Scripts of the source that the steps name and that are not there. */
+static int lint_scripts(struct lint *l, int folder, struct err *err)
+{
+	const struct plan *plan = &l->found.plan;
+	for (size_t i = 0; i < plan->steps_len; i++) {
+		/* SourceHut's tasks start elsewhere */
+		if (l->found.format == PLAN_FORMAT_SOURCEHUT)
+			return 0;
+		struct script_use use;
+		for (size_t at = 0; script_check_next(plan->steps[i].run, &at, &use);) {
+			struct stat st;
+			const bool is_there = !fstatat(folder, use.path, &st, 0);
+			if ((is_there && (!use.is_executed || st.st_mode & 0111)) || may_be_made(plan, i, use.offset, use.path))
+				continue;
+			struct lint_finding *f = lint_add(l, LINT_ERROR);
+			if (!f)
+				return err_set(err, ERR_NOMEM, "lint: out of memory");
+			char text[400];
+			snprintf(text, sizeof text, "steps[%zu].run: %s is %s", i, use.path, is_there ? "not executable" : "not there");
+			place(f, &plan->steps[i], use.line, text);
+			snprintf(f->hint, sizeof f->hint, "git add %s%s", is_there ? "--chmod=+x " : "", use.path);
+		}
 	}
 	return 0;
 }
@@ -226,7 +265,7 @@ static int refused(struct lint *l, const struct err *why, struct err *err)
 	}
 	if (!strncmp(why->what, PLAN_FOLDER_BUILDS, strlen(PLAN_FOLDER_BUILDS)))
 		snprintf(l->found.path, sizeof l->found.path, "%.*s", (int)strcspn(why->what, ":"), why->what);
-	struct lint_finding *f = add(l, LINT_ERROR);
+	struct lint_finding *f = lint_add(l, LINT_ERROR);
 	if (!f)
 		return err_set(err, ERR_NOMEM, "lint: out of memory");
 	split_place(why, f);
@@ -256,6 +295,8 @@ int lint_folder(const char *folder, const char *cell, struct lint *ret, struct e
 	} else {
 		l.has_plan = true;
 		rc = lint_notes(&l, fd, err);
+		if (!rc)
+			rc = lint_scripts(&l, fd, err);
 		if (!rc)
 			rc = lint_steps(&l, STEP_DEADLINE_MS, err);
 	}

@@ -39,6 +39,8 @@ struct lint {
 
 void lint_release(struct lint *l);
 
+/* One more finding about the plan's file, for the caller to fill in; NULL when there are too many, or no memory. */
+struct lint_finding *lint_add(struct lint *l, enum lint_severity severity);
 /* Looks at the plan of a folder; of one with cells at that one (NULL: the first). 0 with findings (perhaps none); ERR_NOT_FOUND without a plan; ERR_IO, ERR_NOMEM. */
 int lint_folder(const char *folder, const char *cell, struct lint *ret, struct err *err) MUST_CHECK;
 /* Checks the commands of a plan that is known already; adds to l. deadline_ms: for each step. */

@@ -15,6 +15,7 @@ libtalkoo_plan_la_LIBADD = libtalkoo-proto.la libtalkoo-base.la $(SODIUM_LIBS) $
 
 libtalkoo_lint_la_SOURCES = \
 	runner/plan/lint.c runner/plan/lint.h \
+	runner/plan/script_check.c runner/plan/script_check.h \
 	runner/plan/shell_check.c runner/plan/shell_check.h
 libtalkoo_lint_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
 libtalkoo_lint_la_LIBADD = libtalkoo-plan.la

@@ -87,4 +87,16 @@ artifacts: [/etc/passwd]"
 # what a schema cannot know
 check 2 0 "a need that is not there" <<<"image: mini
 steps: [{run: x, needs: [y]}]"
+# what lint knows beyond the file: scripts, images, this machine
+check 2 0 "a script that is not there" <<<"image: mini
+steps: [{run: ./ci/test.sh}]"
+expect 2 "an image that is a slip of the pen away" -- sh -c 'printf "image: minni\nsteps: [{run: x}]\n" >plan/.talkoo.yml; talkoo lint plan'
+prints 'error: image: minni is not known here' && prints 'did you mean "mini"'
+expect 0 "an image of other machines" -- sh -c 'printf "image: haiku@7\nsteps: [{run: x}]\n" >plan/.talkoo.yml; talkoo lint plan'
+prints 'warning: image: haiku@7 is not known here'
+expect 0 "more than this machine has" -- sh -c 'printf "image: mini\nresources: {cpus: 256, memory: 1T}\nsteps: [{run: x}]\n" >plan/.talkoo.yml; talkoo lint plan'
+prints 'warning: resources.cpus: 256 is more than this machine has' && prints 'warning: resources.memory: 1.0 TiB is more'
+check 2 0 "a step's timeout beyond the job's" <<<"image: mini
+resources: {timeout: 5m}
+steps: [{run: x, timeout: 6m}]"
 done_testing

@@ -219,6 +219,40 @@ static void test_one_shell(const char *image, const char *shell)
 	OK(access(executed, F_OK) != 0, "nothing was executed");
 }
 
+static void test_scripts(void)
+{
+	CLEANUP(lint_release) struct lint lint = {0};
+	struct err err = {0};
+	write_file("there.sh", "true\n", 0755);
+	write_file("plain.sh", "true\n", 0644);
+	expect_one("image: debian\nsteps:\n  - run: |\n      true\n      ./ci/missing.sh --all\n", 5,
+		   "steps[0].run: ci/missing.sh is not there", LINT_ERROR);
+	expect_one("image: debian\nsteps:\n  - run: bash missing.sh\n", 3, "steps[0].run: missing.sh is not there", LINT_ERROR);
+	expect_one("image: debian\nsteps:\n  - run: ./plain.sh\n", 3, "steps[0].run: plain.sh is not executable", LINT_ERROR);
+	static const char *const fine[] = {
+		"./there.sh; sh plain.sh", "./configure", "./build/made", "cd sub\n./other.sh", "cd sub && ./other.sh", "(cd sub; ./x.sh)",
+		"make x.sh\n./x.sh", "cp a x.sh && ./x.sh", "cat >x.sh <<E\n./y.sh\nE\n./x.sh", "if false; then\n  ./never.sh\nfi",
+		"$tool.sh", "\"a b.sh\"", "echo '\n./quoted.sh\n'", "echo \\\n./argument.sh", "/usr/bin/else.sh", "../outside.sh",
+		"bash -c ./x.sh", "sh -e", "python3 -m tool.py", "./*.sh", "./x.sh.in", "pushd sub\n./x.sh",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(fine); i++) {
+		CLEANUP(buf_release) struct buf plan;
+		buf_init(&plan, 4096);
+		buf_str(&plan, "image: debian\nsteps:\n  - run: |\n      ");
+		for (const char *p = fine[i]; *p; p++) {
+			buf_byte(&plan, (uint8_t)*p);
+			if (*p == '\n')
+				buf_str(&plan, "      ");
+		}
+		buf_byte(&plan, '\n');
+		lint_release(&lint);
+		OK(lint_text(buf_cstr(&plan), &lint, &err) == 0 && !lint.errors, "no guess: %s %s", fine[i], lint.len ? lint.findings[0].text : "");
+	}
+	lint_release(&lint);
+	OK(lint_text("image: debian\nsteps:\n  - run: make gen.sh\n  - run: ./gen.sh\n", &lint, &err) == 0 && !lint.errors,
+	   "an earlier step may make it");
+}
+
 int main(void)
 {
 	if (!mkdtemp(folder))
@@ -230,6 +264,7 @@ int main(void)
 	test_bash();
 	test_ash();
 	test_many();
+	test_scripts();
 	test_pretended();
 	test_own_plan();
 	OK(io_remove_tree(folder, NULL) == 0, "cleaned");
