@@ -51,6 +51,7 @@ enum stage_msg_type {
 	STAGE_MSG_GUEST_DONE,  /* log: the guest says all steps ended and artifacts are written; .done */
 	STAGE_MSG_GUEST_ERROR, /* log: .failed: init could not do its part (no disk, scratch full before the first step) */
 	STAGE_MSG_GUEST_LIMIT, /* log: .step.index, .step.exit_code holds an enum guest_limit (frames.h) */
+	STAGE_MSG_NETWORK_WANTED, /* log: .step.index: its output says that it looked for a network (netscan.h); once a step */
 	STAGE_MSG_NOTE,        /* .text */
 	STAGE_MSG_PROGRESS,    /* fetch: .size_bytes received */
 	STAGE_MSG_COMMIT,      /* .text: fetch resolved source.commit (absent or short in the plan) to this full id */

@@ -16,6 +16,7 @@
 #include "proto/base/units.h"
 #include "proto/merkle.h"
 #include "runner/frame_reader.h"
+#include "runner/netscan.h"
 #include "runner/stage.h"
 
 #define GUEST_BUFFER (1u << 20)
@@ -38,6 +39,7 @@ struct log {
 	uint32_t shown;    /* the step whose output comes now */
 	struct {
 		uint64_t started_ms;
+		struct netscan scan;
 		size_t held_len;
 		char *held; /* HELD_MAX bytes, owned; NULL = never needed */
 	} steps[JOB_STEPS_MAX];
@@ -149,6 +151,9 @@ static int show_held(struct log *l, uint32_t step)
 
 static int on_output(struct log *l, const struct frame *f)
 {
+	struct stage_msg wanted = {.u.step.index = f->step};
+	if (netscan_feed(&l->steps[f->step].scan, f->payload, f->payload_len) && tell(l, &wanted, STAGE_MSG_NETWORK_WANTED) < 0)
+		return l->err.code ? l->err.code : ERR_IO;
 	const uint8_t *bytes = f->payload;
 	size_t whole = f->payload_len;
 	if (l->reader.running > 1) {

@@ -8,6 +8,7 @@ libtalkoo_runner_la_SOURCES = \
 	runner/jail_cradle.c \
 	runner/jail_filter.c \
 	runner/jail_landlock.c \
+	runner/netscan.c runner/netscan.h \
 	runner/stage.c runner/stage.h \
 	runner/stage_log.c \
 	runner/tally.c runner/tally.h \

@@ -172,6 +172,14 @@ static bool on_limit(struct tally *t, const struct stage_msg *m)
 	return true;
 }
 
+static bool on_network_wanted(struct tally *t, const struct stage_msg *m)
+{
+	if (m->u.step.index >= t->report.steps_len || !t->step_states[m->u.step.index])
+		return false;
+	t->wants_network[m->u.step.index] = true;
+	return true;
+}
+
 static bool on_note(struct tally *t, const struct stage_msg *m, uint64_t now_ms)
 {
 	if (t->notes++ < NOTES_MAX)
@@ -245,6 +253,8 @@ bool tally_message(struct tally *t, enum stage_id from, const struct stage_msg *
 		return on_guest_done(t, m);
 	case STAGE_MSG_GUEST_LIMIT:
 		return on_limit(t, m);
+	case STAGE_MSG_NETWORK_WANTED:
+		return on_network_wanted(t, m);
 	case STAGE_MSG_ARTIFACT:
 		return on_artifact(t, m);
 	case STAGE_MSG_NOTE:
@@ -377,7 +387,9 @@ static void settle_step(struct tally *t, size_t i)
 			     units_format_size(size, is_memory ? l->memory_bytes : l->disk_bytes));
 		return;
 	}
-	tally_settle(t, JOB_FAILED, "the log's end says why", "step %zu/%zu, %s, ended with exit code %d", i + 1,
+	tally_settle(t, JOB_FAILED,
+		     t->wants_network[i] ? "the log says that it wanted a network, and jobs have none: have what it fetches in the image or in the repository"
+					 : "the log's end says why", "step %zu/%zu, %s, ended with exit code %d", i + 1,
 		     t->report.steps_len, s->name, s->exit_code);
 }
 

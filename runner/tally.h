@@ -29,6 +29,7 @@ struct tally {
 	uint8_t step_states[JOB_STEPS_MAX]; /* 0 = not started, 1 = runs, 2 = ended */
 	uint8_t limits_met[JOB_STEPS_MAX];  /* enum guest_limit that the step met, 0 = none */
 	uint64_t tar_bytes;       /* of the guest's artifacts, by its own account; below limits' size when guest_is_done */
+	bool wants_network[JOB_STEPS_MAX];  /* the step's output says so */
 	uint64_t vm_started_ms, first_step_ms;
 	uint64_t log_bytes;
 	uint32_t notes;

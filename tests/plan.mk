@@ -49,3 +49,7 @@ test_cells_LDADD = libtalkoo-plan.la
 UNIT_TESTS += test_outcome
 test_outcome_SOURCES = tests/unit/test_outcome.c tests/unit/tap.c tests/unit/tap.h
 test_outcome_LDADD = libtalkoo-proto.la
+
+UNIT_TESTS += test_netscan
+test_netscan_SOURCES = tests/unit/test_netscan.c tests/unit/tap.c tests/unit/tap.h
+test_netscan_LDADD = libtalkoo-runner.la

@@ -68,4 +68,10 @@ says 'timeout .*: step 2/4, slow, ran longer than its timeout'
 prints 'step 2 ran longer than its timeout and is ended' && prints '^--- step 2/4: exit 137'
 [ -e "$dir/late/mourned" ] && [ $(($(date +%s) - began)) -lt 120 ]
 ok $? "and the one for failures ran"
+plan <<'P'
+image: mini
+steps: [{run: wget http://example.org/}]
+P
+expect 1 "a step that wants a network" -- talkoo run
+says 'hint: the log says that it wanted a network, and jobs have none'
 done_testing

@@ -60,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case STAGE_MSG_GUEST_STAT:
 	case STAGE_MSG_GUEST_DONE:
 	case STAGE_MSG_GUEST_LIMIT:
+	case STAGE_MSG_NETWORK_WANTED:
 	case STAGE_MSG_PROGRESS:
 		break;
 	case STAGE_MSG_TYPES_LEN:

@@ -51,6 +51,11 @@ static const struct {
 	{"exit code -1", STAGE_LOG, false, {.type = STAGE_MSG_STEP_END, .u.step = {.index = 0, .exit_code = -1}}},
 	{"a step's end from pack", STAGE_PACK, false, {.type = STAGE_MSG_STEP_END, .u.step = {.index = 0}}},
 	{"a limit", STAGE_LOG, true, {.type = STAGE_MSG_GUEST_LIMIT, .u.step = {.exit_code = GUEST_LIMIT_DISK}}},
+	{"a network wanted", STAGE_LOG, true, {.type = STAGE_MSG_NETWORK_WANTED, .u.step = {.index = 1}}},
+	{"a network wanted, says pack", STAGE_PACK, false, {.type = STAGE_MSG_NETWORK_WANTED}},
+	{"a limit of time", STAGE_LOG, true, {.type = STAGE_MSG_GUEST_LIMIT, .u.step = {.exit_code = GUEST_LIMIT_TIME}}},
+	{"on failure 2", STAGE_PACK, false, {.type = STAGE_MSG_STEP_NAME, .u.step = {.on_failure = 2}}},
+	{"any order 2", STAGE_PACK, false, {.type = STAGE_MSG_PLAN, .u.plan = {.origin = JOB_ORIGIN_TREE, .steps = 1, .any_order = 2}}},
 	{"an unknown limit", STAGE_LOG, false, {.type = STAGE_MSG_GUEST_LIMIT, .u.step = {.exit_code = 9}}},
 
 	{"a source", STAGE_PACK, true, {.type = STAGE_MSG_SOURCE, .u.digest.digest = DIGEST}},

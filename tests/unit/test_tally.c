@@ -188,6 +188,15 @@ static void test_side_by_side(void)
 	finish_side_by_side(&bad);
 	INTEQ(bad.t.report.outcome, JOB_FAILED);
 	STREQ(bad.t.report.reason, "step 2/3, build, ended with exit code 3");
+	OK(!strstr(bad.t.report.hint, "network"), "a failure like others");
+	CLEANUP(bench_release) struct bench alone;
+	bench_init(&alone, &plan);
+	side_by_side(&alone);
+	OK(!say_step(&alone, STAGE_MSG_NETWORK_WANTED, 2, 0) && !say_step(&alone, STAGE_MSG_NETWORK_WANTED, 3, 0), "of a step that never ran");
+	OK(say_step(&alone, STAGE_MSG_NETWORK_WANTED, 1, 0) && say_step(&alone, STAGE_MSG_STEP_END, 0, 0) &&
+		   say_step(&alone, STAGE_MSG_STEP_END, 1, 6), "one looks for a network");
+	finish_side_by_side(&alone);
+	OK(alone.t.report.outcome == JOB_FAILED && strstr(alone.t.report.hint, "wanted a network"), "hint: %s", alone.t.report.hint);
 	bench_init(&late, &plan);
 	side_by_side(&late);
 	OK(say_step(&late, STAGE_MSG_GUEST_LIMIT, 0, GUEST_LIMIT_TIME) && say_step(&late, STAGE_MSG_STEP_END, 0, 137) &&
