@@ -236,7 +236,7 @@ static int body_log(const struct crew *crew, const void *arg, int msg_fd)
 	s.msg_fd = msg_fd;
 	struct jail j;
 	jail_init(&j, STAGE_LOG, crew->facts, crew->dir->path);
-	const int fds[] = {msg_fd, s.guest_fd, s.console_fd, s.log_fd, s.console_log_fd};
+	const int fds[] = {msg_fd, s.guest_fd, s.console_fd, s.log_fd, s.run_log_fd, s.console_log_fd};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		jail_keep(&j, fds[i]);
 	struct err err = {0};

@@ -10,7 +10,7 @@
  * outcome error. Log bytes are in DIR/log as they come, artifacts afterwards in DIR/artifacts/ (plain files).
  * A line "cancel\n" on standard input ends the job with outcome abandoned and a report. After a crash of the supervisor
  * the last event may be cut short and an empty line follow: a reader skips lines that are not JSON objects.
- * What the runner leaves in DIR: log, console.log, qemu.log, artifacts/ and report.json (the report line). */
+ * What the runner leaves in DIR: log, run.jsonl (runlog.h), console.log, qemu.log, artifacts/ and report.json (the report line). */
 #ifndef TALKOO_RUNNER_JOB_H
 #define TALKOO_RUNNER_JOB_H
 

@@ -105,8 +105,8 @@ struct stage_pack { int msg_fd; const struct job_plan *plan; const char *objects
 int stage_pack_run(const struct stage_pack *s);
 
 /* log: no network, no file system. Reads frames (frames.h) from the guest's log port guest_fd and the kernel's console
- * console_fd (both stream sockets), writes log_fd and console_log_fd within their caps. Ends at end of file on guest_fd. */
-struct stage_log { int msg_fd; int guest_fd, console_fd, log_fd, console_log_fd; uint64_t log_bytes; const char *const *step_names; uint32_t steps; bool any_order; };
+ * console_fd (both stream sockets), writes log_fd, run_log_fd (JSON lines; -1 = none) and console_log_fd within their caps. Ends at end of file on guest_fd. */
+struct stage_log { int msg_fd; int guest_fd, console_fd, log_fd, run_log_fd, console_log_fd; uint64_t log_bytes; const char *const *step_names; uint32_t steps; bool any_order; };
 int stage_log_run(const struct stage_log *s);
 
 /* collect: no network. Reads the guest's tar of tar_bytes from artifacts_fd (a raw disk image, read-only), writes

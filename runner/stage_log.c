@@ -17,6 +17,7 @@
 #include "proto/merkle.h"
 #include "runner/frame_reader.h"
 #include "runner/netscan.h"
+#include "runner/runlog.h"
 #include "runner/stage.h"
 
 #define GUEST_BUFFER (1u << 20)
@@ -46,6 +47,7 @@ struct log {
 	uint64_t console_size;
 	uint8_t *buffer; /* GUEST_BUFFER bytes; the first `held` wait to be read */
 	size_t held;
+	struct runlog runlog;
 	struct err err;  /* why the stage failed */
 };
 
@@ -152,6 +154,7 @@ static int show_held(struct log *l, uint32_t step)
 static int on_output(struct log *l, const struct frame *f)
 {
 	struct stage_msg wanted = {.u.step.index = f->step};
+	runlog_output(&l->runlog, f->step, f->payload, f->payload_len, l->now_ms);
 	if (netscan_feed(&l->steps[f->step].scan, f->payload, f->payload_len) && tell(l, &wanted, STAGE_MSG_NETWORK_WANTED) < 0)
 		return l->err.code ? l->err.code : ERR_IO;
 	const uint8_t *bytes = f->payload;
@@ -182,6 +185,7 @@ static int on_step_start(struct log *l, const struct frame *f)
 	snprintf(text, sizeof text, "step %u/%u: %s", f->step + 1, l->s->steps, l->s->step_names[f->step]);
 	l->steps[f->step].started_ms = l->now_ms;
 	l->shown = f->step;
+	runlog_start(&l->runlog, f->step, l->now_ms);
 	struct stage_msg msg = {.u.step.index = f->step};
 	const int rc = heading(l, text);
 	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_STEP_START);
@@ -196,6 +200,7 @@ static int on_step_end(struct log *l, const struct frame *f)
 	int rc = show_held(l, f->step);
 	if (rc == 0)
 		rc = heading(l, text);
+	runlog_end(&l->runlog, f->step, f->exit_code, l->now_ms);
 	l->shown = JOB_STEPS_MAX; /* what another step says now wants a heading */
 	if (rc == 0)
 		rc = tell_size(l, true);
@@ -217,6 +222,7 @@ static int on_note(struct log *l, const struct frame *f)
 	sentence_of(f, msg.u.text, sizeof msg.u.text);
 	if (l->notes++ >= NOTES_MAX)
 		return 0;
+	runlog_note(&l->runlog, msg.u.text, l->now_ms);
 	const int rc = heading(l, msg.u.text);
 	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_NOTE);
 }
@@ -373,6 +379,7 @@ int stage_log_run(const struct stage_log *s)
 	if (!buffer)
 		return stage_fail(s->msg_fd, JOB_ERROR, NULL, "the log stage is out of memory");
 	l.buffer = buffer;
+	runlog_init(&l.runlog, s->run_log_fd, s->log_bytes, s->step_names, s->steps, clock_ms());
 	frame_reader_init(&l.reader, s->steps, s->any_order);
 	digest_init(&l.digest);
 	int rc = pump(&l);
@@ -381,6 +388,7 @@ int stage_log_run(const struct stage_log *s)
 		rc = show_held(&l, i);
 	for (size_t i = 0; i < JOB_STEPS_MAX; i++)
 		free(l.steps[i].held);
+	runlog_release(&l.runlog);
 	if (rc == 0)
 		rc = tell_size(&l, true);
 	if (rc == 0)

@@ -9,6 +9,7 @@ libtalkoo_runner_la_SOURCES = \
 	runner/jail_filter.c \
 	runner/jail_landlock.c \
 	runner/netscan.c runner/netscan.h \
+	runner/runlog.c runner/runlog.h \
 	runner/stage.c runner/stage.h \
 	runner/stage_log.c \
 	runner/tally.c runner/tally.h \

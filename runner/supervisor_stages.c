@@ -115,7 +115,7 @@ bool supervisor_start_accel(struct supervisor *s, bool *ret_skip)
 struct machine_fds {
 	int disks[GUEST_DISKS_LEN];
 	int log[2], console[2]; /* [0]: the log stage's, [1]: QEMU's */
-	int log_file, console_file;
+	int log_file, run_log_file, console_file;
 };
 
 static void machine_fds_init(struct machine_fds *f)
@@ -184,6 +184,8 @@ static int open_machine_fds(struct supervisor *s, struct machine_fds *f, struct 
 	}
 	int rc = workdir_create(&s->dir, WORKDIR_LOG, 0, &f->log_file, err);
 	if (rc == 0)
+		rc = workdir_create(&s->dir, WORKDIR_RUNLOG, 0, &f->run_log_file, err);
+	if (rc == 0)
 		rc = workdir_create(&s->dir, WORKDIR_CONSOLE, 0, &f->console_file, err);
 	if (rc == 0 && (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, f->log) < 0 ||
 			socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, f->console) < 0))
@@ -201,6 +203,7 @@ static int start_log(struct supervisor *s, const struct machine_fds *f, struct e
 		.guest_fd = f->log[0],
 		.console_fd = f->console[0],
 		.log_fd = f->log_file,
+		.run_log_fd = f->run_log_file,
 		.console_log_fd = f->console_file,
 		.log_bytes = r->limits.log_bytes,
 		.step_names = names,

@@ -12,7 +12,7 @@
 #include "proto/base/io.h"
 #include "proto/base/sanitise.h"
 
-static const char *const kept[] = {WORKDIR_LOG, WORKDIR_CONSOLE, WORKDIR_DIAGNOSTICS, WORKDIR_ARTIFACTS, WORKDIR_REPORT};
+static const char *const kept[] = {WORKDIR_LOG, WORKDIR_RUNLOG, WORKDIR_CONSOLE, WORKDIR_DIAGNOSTICS, WORKDIR_ARTIFACTS, WORKDIR_REPORT};
 
 int workdir_open(struct workdir *w, const char *path, struct err *err)
 {

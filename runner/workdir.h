@@ -13,6 +13,7 @@
 #include "proto/base/err.h"
 
 #define WORKDIR_LOG "log"
+#define WORKDIR_RUNLOG "run.jsonl" /* runlog.h */
 #define WORKDIR_CONSOLE "console.log"
 #define WORKDIR_DIAGNOSTICS "qemu.log" /* what QEMU and the stages said on standard error */
 #define WORKDIR_ARTIFACTS "artifacts"

@@ -53,3 +53,8 @@ test_outcome_LDADD = libtalkoo-proto.la
 UNIT_TESTS += test_netscan
 test_netscan_SOURCES = tests/unit/test_netscan.c tests/unit/tap.c tests/unit/tap.h
 test_netscan_LDADD = libtalkoo-runner.la
+
+UNIT_TESTS += test_runlog
+test_runlog_SOURCES = tests/unit/test_runlog.c tests/unit/tap.c tests/unit/tap.h
+test_runlog_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_runlog_LDADD = libtalkoo-runner.la $(JANSSON_LIBS)

@@ -17,6 +17,7 @@
 #define EXPORTS_MAX 65536
 #define LOCK_BYTES_MAX (8u << 20)
 #define FIELDS_MAX 5
+#define NPM_FIRST "npm-shrinkwrap.json" /* counts before package-lock.json */
 #define TRACE "set -xeuo pipefail\n"
 #define VERSIONS "cargo --version\nrustc --version\n"
 
@@ -214,7 +215,13 @@ static int make_fetch(struct maker *m, const struct action *a, const struct yaml
 	snprintf(file, sizeof file, "%.*s", (int)len, a->text);
 	CLEANUP(buf_release) struct buf lock;
 	buf_init(&lock, LOCK_BYTES_MAX);
-	const int rc = m->tree ? m->tree->read(m->tree->context, file, &lock, NULL) : ERR_NOT_FOUND;
+	int rc = ERR_NOT_FOUND;
+	if (m->tree && !strcmp(a->name, "npm_get"))
+		rc = m->tree->read(m->tree->context, NPM_FIRST, &lock, NULL);
+	if (m->tree && rc == ERR_NOT_FOUND)
+		rc = m->tree->read(m->tree->context, file, &lock, NULL);
+	else if (m->tree)
+		snprintf(file, sizeof file, NPM_FIRST);
 	const bool is_known = rc == 0;
 	if (is_known && !has_line(buf_cstr(&lock), a->text + len + 1)) {
 		plan_note(m->plan, "%s: %s names nothing to fetch", a->name, file);

@@ -7,12 +7,13 @@
 
 struct tree {
 	const char *path, *text, *lock;
+	bool is_shrinkwrap; /* the lock file is npm's other one, too */
 };
 
 static int read_tree(void *context, const char *path, struct buf *ret, struct err *err)
 {
 	const struct tree *t = context;
-	const bool is_lock = !strcmp(path, "Cargo.lock") || !strcmp(path, "package-lock.json");
+	const bool is_lock = !strcmp(path, "Cargo.lock") || (!strcmp(path, "npm-shrinkwrap.json") ? t->is_shrinkwrap : !strcmp(path, "package-lock.json"));
 	const char *text = is_lock ? t->lock : !strcmp(path, t->path) ? t->text : NULL;
 	if (!text)
 		return err_set(err, ERR_NOT_FOUND, "%s is not there", path);
@@ -24,6 +25,21 @@ static int discover(const char *path, const char *text, const char *lock, struct
 {
 	struct tree t = {path, text, lock};
 	return plan_discover(&(struct plan_tree){read_tree, NULL, &t}, NULL, ret, err);
+}
+
+/* Of npm's two lock files the one that counts for npm counts here. */
+static void test_shrinkwrap(void)
+{
+	static const char plan[] = "pre_plan: [{action: npm_get}]\nplan: [{action: shell, shell: x}]\n";
+	CLEANUP(plan_found_release) struct plan_found f = {0};
+	struct plan_found none = {0};
+	struct err err = {0};
+	struct tree t = {PLAN_FILE_AMBIENT, plan, "{\n  \"lockfileVersion\": 3\n}\n", true};
+	OK(plan_discover(&(struct plan_tree){read_tree, NULL, &t}, NULL, &f, &err) == 0, "nothing to fetch: %s", err.what);
+	STREQ(f.plan.notes[0], "npm_get: npm-shrinkwrap.json names nothing to fetch");
+	t.lock = "{\n  \"resolved\": \"x\"\n}\n";
+	OK(plan_discover(&(struct plan_tree){read_tree, NULL, &t}, NULL, &none, &err) == ERR_INVALID && strstr(err.what, "npm-shrinkwrap.json names"),
+	   "refused: %s", err.what);
 }
 
 static void test_small_plan(void)
@@ -144,6 +160,7 @@ static void test_native(void)
 
 int main(void)
 {
+	test_shrinkwrap();
 	test_small_plan();
 	test_refused();
 	test_nothing_to_fetch();

@@ -219,7 +219,7 @@ all_gone() { # WHAT PID…
 # What must remain in a job's folder, and nothing else.
 only_results_left() { # WHAT
 	local extra
-	extra=$(find "$job" -mindepth 1 -maxdepth 1 ! -name log ! -name console.log ! -name qemu.log ! -name artifacts ! -name report.json)
+	extra=$(find "$job" -mindepth 1 -maxdepth 1 ! -name log ! -name run.jsonl ! -name console.log ! -name qemu.log ! -name artifacts ! -name report.json)
 	[ -z "$extra" ]
 	ok $? "$1: only results are left in the folder" || echo "# $extra"
 }

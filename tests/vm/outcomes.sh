@@ -18,6 +18,14 @@ only_results_left 'a good job'
 like "$(cat "$job/log")" '^--- step 1/2: step1$' 'the log has headings'
 like "$(cat "$job/log")" '^hello$' 'and output'
 like "$(cat "$job/log")" '^--- step 2/2: exit 0 after ' 'and ends of steps'
+python3 - "$job/run.jsonl" <<'X'
+import json, sys
+lines = [json.loads(l) for l in open(sys.argv[1])]
+said = [(l["type"], l.get("step")) for l in lines]
+assert said[0] == ("step-start", 0) and said[-1] == ("step-end", 1), said
+assert "".join(l["text"] for l in lines if l["type"] == "output" and l["name"] == "step1") == "hello\n"
+X
+ok $? 'the run log, as JSON lines'
 for stage in pack vm log collect; do
 	grep -q "\"stage\":\"$stage\",\"state\":\"end\"" "$events"
 	ok $? "an event for the end of $stage"
