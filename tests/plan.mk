@@ -58,3 +58,8 @@ UNIT_TESTS += test_runlog
 test_runlog_SOURCES = tests/unit/test_runlog.c tests/unit/tap.c tests/unit/tap.h
 test_runlog_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 test_runlog_LDADD = libtalkoo-runner.la $(JANSSON_LIBS)
+
+FUZZ_TARGETS += fuzz_scripts
+fuzz_scripts_SOURCES = tests/fuzz/fuzz_scripts.c $(FUZZ_REPLAY)
+fuzz_scripts_LDADD = libtalkoo-lint.la libtalkoo-runner.la
+fuzz_scripts_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
