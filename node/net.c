@@ -261,12 +261,11 @@ static void answer(struct node *n, const struct net_offered *o, enum intake_reas
 	case INTAKE_ADMITTED: return; /* net_stored() spreads it */
 	case INTAKE_PARKED:
 		network_refused(net, &o->id);
-		/* a project that is missing comes with the repair of its topic: its id is not known */
-		if (!id32_eq(missing, &record_get(o->record)->topic))
-			network_want(net, missing, o->from, net_mono(n));
+		network_want(net, missing, o->from, net_mono(n)); /* a job, or the topic whose project is missing */
 		return;
 	case INTAKE_PARKED_FULL:
-	case INTAKE_NO_MEMORY: network_unproven(net, &o->id, 0, net_mono(n)); return;
+	case INTAKE_TOPIC_FULL:
+	case INTAKE_NO_MEMORY: network_postponed(net, &o->id, net_mono(n)); return;
 	case INTAKE_DUPLICATE:
 	case INTAKE_SUPERSEDED:
 	case INTAKE_EXPIRED:
@@ -279,8 +278,7 @@ static void answer(struct node *n, const struct net_offered *o, enum intake_reas
 	case INTAKE_NO_AUTHORITY:
 	case INTAKE_MISMATCH:
 	case INTAKE_CROWDED:
-	case INTAKE_QUOTA:
-	case INTAKE_TOPIC_FULL: network_refused(net, &o->id); return;
+	case INTAKE_QUOTA: network_refused(net, &o->id); return;
 	}
 }
 

@@ -281,6 +281,7 @@ bool network_follow(struct network *n, const struct id32 *topic, uint64_t now_ms
 		return false;
 	n->topics[n->topics_len++] = *topic;
 	n->topics_changed = true;
+	n->topics_generation++;
 	return dialer_follow(n->dialer, topic, now_ms);
 }
 
@@ -292,6 +293,7 @@ void network_unfollow(struct network *n, const struct id32 *topic, uint64_t now_
 			memmove(&n->topics[i], &n->topics[i + 1], (n->topics_len - i - 1) * sizeof n->topics[0]);
 			n->topics_len--;
 			n->topics_changed = true;
+			n->topics_generation++;
 			break;
 		}
 	gossip_unfollow(n->gossip, topic);
@@ -341,6 +343,12 @@ void network_admitted(struct network *n, const struct record *r, uint32_t from, 
 void network_refused(struct network *n, const struct id32 *id)
 {
 	gossip_refused(n->gossip, id);
+}
+
+void network_postponed(struct network *n, const struct id32 *id, uint64_t now_ms)
+{
+	n->now_ms = now_ms;
+	gossip_postponed(n->gossip, id, now_ms);
 }
 
 void network_want(struct network *n, const struct id32 *id, uint32_t from, uint64_t now_ms)

@@ -108,6 +108,7 @@ bool network_pin(struct network *n, const struct node_addr *addr, bool is_seed, 
 void network_load(struct network *n, const struct id32 *topic, uint32_t kind, const struct recset_item *item);
 void network_admitted(struct network *n, const struct record *r, uint32_t from, uint64_t now_ms);
 void network_refused(struct network *n, const struct id32 *id);
+void network_postponed(struct network *n, const struct id32 *id, uint64_t now_ms); /* no room now */
 /* from offered bytes that do not prove themselves: counted, hung up on when it goes on; the next that announced the id is asked. */
 void network_unproven(struct network *n, const struct id32 *id, uint32_t from, uint64_t now_ms);
 void network_dropped(struct network *n, const struct id32 *id);

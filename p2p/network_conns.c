@@ -69,6 +69,7 @@ bool network_conn_begin(struct network *n, struct conn *c)
 		.now_ms = n->now_ms,
 		.unix_ms = n->unix_ms,
 	};
+	c->told_generation = n->topics_generation;
 	memcpy(o.static_secret, n->static_secret, sizeof o.static_secret);
 	network_draw(n, o.ephemeral_secret, sizeof o.ephemeral_secret);
 	const int rc = session_new(&o, &c->session, NULL);
@@ -243,6 +244,8 @@ static void on_open(struct network *n, struct conn *c)
 	livelog_peer_open(n->livelog, c->number, id);
 	const struct dialer_peer p = {c->number, id, c->from, h->topics, h->topics_len, c->is_outbound};
 	dialer_opened(n->dialer, &p, n->now_ms, n->unix_ms);
+	if (c->told_generation != n->topics_generation) /* something was followed while hands were shaken */
+		network_conn_tell_topics(n, c);
 	network_conn_ask_peers(n, c, &own);
 }
 

@@ -27,6 +27,7 @@ struct conn {
 	uint64_t since_ms;
 	int64_t clock_ahead_ms;
 	unsigned asked;          /* PEERS that are awaited */
+	unsigned told_generation; /* of our topics, as our hello named them */
 	uint64_t records_in, faults;
 	struct id32 *topics;     /* the peer's, owned; at most SESSION_TOPICS_MAX */
 	size_t topics_len;
@@ -50,6 +51,7 @@ struct network {
 	struct id32 *topics; /* followed, in the order of following */
 	size_t topics_len;
 	bool topics_changed;
+	unsigned topics_generation;
 	struct node_id seeds[NETWORK_SEEDS_MAX];
 	size_t seeds_len;
 	struct record *self_record;

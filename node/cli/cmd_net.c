@@ -16,13 +16,9 @@ int cmd_peers(struct cli *c, struct err *err)
 	static const char *const columns[] = {"NODE", "ADDRESS", "DIRECTION", "AGE", "IN", "OUT", "TOPICS"};
 	CLEANUP(client_free_json) json_t *answer = NULL;
 	CLEANUP(out_table_free) struct out_table *table = out_table_new(columns, ARRAY_LEN(columns));
-	const int code = nodecall(c, json_pack("{s:s}", "op", "peers"), &answer, err);
-	if (code)
+	const int code = nodecall_shown(c, json_pack("{s:s}", "op", "peers"), &answer, err);
+	if (code || !answer)
 		return code;
-	if (c->out.json) {
-		out_json(&c->out, answer);
-		return 0;
-	}
 	const json_t *list = json_object_get(answer, "peers"), *p;
 	size_t i;
 	json_array_foreach(list, i, p) {

@@ -163,13 +163,9 @@ static void print_rule(struct out *o, const json_t *rule)
 int cmd_policy_show(struct cli *c, struct err *err)
 {
 	CLEANUP(client_free_json) json_t *answer = NULL;
-	const int code = nodecall(c, json_pack("{s:s}", "op", "policy.show"), &answer, err);
-	if (code)
+	const int code = nodecall_shown(c, json_pack("{s:s}", "op", "policy.show"), &answer, err);
+	if (code || !answer)
 		return code;
-	if (c->out.json) {
-		out_json(&c->out, answer);
-		return 0;
-	}
 	const json_t *each;
 	size_t i;
 	if (*jtext(answer, "error"))

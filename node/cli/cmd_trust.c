@@ -45,13 +45,9 @@ int cmd_trust_list(struct cli *c, struct err *err)
 {
 	static const char *const columns[] = {"OPERATOR", "NODE", "SINCE"};
 	CLEANUP(client_free_json) json_t *answer = NULL;
-	const int code = nodecall(c, json_pack("{s:s}", "op", "trust.list"), &answer, err);
-	if (code)
+	const int code = nodecall_shown(c, json_pack("{s:s}", "op", "trust.list"), &answer, err);
+	if (code || !answer)
 		return code;
-	if (c->out.json) {
-		out_json(&c->out, answer);
-		return 0;
-	}
 	CLEANUP(out_table_free) struct out_table *table = out_table_new(columns, ARRAY_LEN(columns));
 	const json_t *list = json_object_get(answer, "trust"), *each;
 	size_t i;

@@ -31,6 +31,22 @@ int nodecall(const struct cli *c, json_t *request, json_t **ret_answer, struct e
 	return nodecall_on(client, request, ret_answer, err);
 }
 
+int nodecall_shown(struct cli *c, json_t *request, json_t **ret_answer, struct err *err)
+{
+	CLEANUP(client_free_json) json_t *answer = NULL;
+	const int code = nodecall(c, request, &answer, err);
+	if (code)
+		return code;
+	if (c->out.json) {
+		out_json(&c->out, answer);
+		*ret_answer = NULL;
+		return 0;
+	}
+	*ret_answer = answer;
+	answer = NULL;
+	return 0;
+}
+
 const char *jtext(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));

@@ -12,7 +12,9 @@
 int nodecall_open(const struct cli *c, struct client **ret, struct err *err) MUST_CHECK;
 /* Connects, sends request (takes it; NULL is out of memory), gives the answer. */
 int nodecall(const struct cli *c, json_t *request /* takes */, json_t **ret_answer, struct err *err) MUST_CHECK;
-/* The same on a connection that stands. */
+/* The same, shown where the user asked for JSON: then *ret_answer is NULL, and nothing is left to do. */
+int nodecall_shown(struct cli *c, json_t *request /* takes */, json_t **ret_answer, struct err *err) MUST_CHECK;
+/* As nodecall(), on a connection that stands. */
 int nodecall_on(struct client *client, json_t *request /* takes */, json_t **ret_answer, struct err *err) MUST_CHECK;
 
 const char *jtext(const json_t *object, const char *key);
