@@ -119,9 +119,9 @@ void network_conn_ask_peers(struct network *n, struct conn *c, const struct id32
 {
 	(void)n;
 	CLEANUP(buf_release) struct buf body;
+	buf_init(&body, 64); /* before any return: it is released on each of them */
 	if (c->state != CONN_OPEN || c->asked >= NETWORK_ASKED_MAX)
 		return;
-	buf_init(&body, 64);
 	mp_put_array(&body, 1);
 	mp_put_bin(&body, topic->b, sizeof topic->b);
 	c->asked += !buf_failed(&body) && session_send(c->session, MSG_PEERS_GET, body.data, body.len);
