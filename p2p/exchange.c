@@ -268,9 +268,9 @@ void exchange_offer(struct exchange *e, uint32_t peer, const struct exchange_ref
 {
 	const int slot = exchange_slot(e, peer);
 	CLEANUP(buf_release) struct buf body;
+	buf_init(&body, SESSION_MESSAGE_MAX);
 	if (slot < 0)
 		return;
-	buf_init(&body, SESSION_MESSAGE_MAX);
 	exchange_offer_encode(ref, &body);
 	exchange_send(e, slot, MSG_BLOB_OFFER, &body);
 }

@@ -20,9 +20,9 @@ void gossip_repair_kind(struct gossip *g, struct peer *p, struct topic *t, size_
 {
 	const struct reconcile_side side = {RECONCILE_INITIATOR, &t->kinds[kind], g->unix_ms};
 	CLEANUP(buf_release) struct buf message;
+	buf_init(&message, RECONCILE_MESSAGE_MAX);
 	if (!(p->kinds >> kind & 1) || !gossip_peer_follows(g, p, t))
 		return;
-	buf_init(&message, RECONCILE_MESSAGE_MAX);
 	reconcile_open(&side, &message);
 	say(g, p, t, g->kinds[kind], &side, &message);
 }
@@ -45,12 +45,12 @@ static bool learn(struct gossip *g, struct peer *p, struct topic *t, const struc
 	const struct reconcile_side side = {RECONCILE_INITIATOR, &t->kinds[kind], range->cutoff_ms};
 	CLEANUP(reconcile_ids_release) struct reconcile_ids have = {.max = LEARN_MAX}, need = {.max = LEARN_MAX};
 	CLEANUP(buf_release) struct buf message;
+	buf_init(&message, RECONCILE_MESSAGE_MAX);
 	if (!p->answers_due) {
 		gossip_fault(g, p, GOSSIP_FAULT_UNASKED);
 		return true;
 	}
 	p->answers_due--;
-	buf_init(&message, RECONCILE_MESSAGE_MAX);
 	const int code = reconcile_step(&side, range->message, range->len, &message, &have, &need, NULL);
 	if (code)
 		return code != ERR_INVALID;
@@ -73,11 +73,11 @@ static bool answer(struct gossip *g, struct peer *p, struct topic *t, const stru
 {
 	const struct reconcile_side side = {RECONCILE_RESPONDER, &t->kinds[kind], range->cutoff_ms};
 	CLEANUP(buf_release) struct buf message;
+	buf_init(&message, RECONCILE_MESSAGE_MAX);
 	if (!gossip_take(g, &p->answers, QUESTION_COST, ANSWER_PER_S, ANSWER_BURST)) {
 		gossip_fault(g, p, GOSSIP_FAULT_RATE);
 		return true;
 	}
-	buf_init(&message, RECONCILE_MESSAGE_MAX);
 	const int code = reconcile_step(&side, range->message, range->len, &message, NULL, NULL, NULL);
 	if (code)
 		return code != ERR_INVALID;
