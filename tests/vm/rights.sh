@@ -58,8 +58,8 @@ ok $? "where memory runs out QEMU goes before the donor's own"
 odd=$(for fd in /proc/"$machine"/fd/*; do readlink "$fd"; done |
 	grep -Ev "^(/dev/null|socket:.*|pipe:.*|anon_inode:.*|$job/[a-z]+\.(raw|tar)|/memfd:.*)$|^$job/.* \(deleted\)$")
 is "$odd" '' 'QEMU holds no descriptor but its disks, sockets, pipes and events'
-odd=$(for fd in /proc/"$logger"/fd/*; do readlink "$fd"; done | grep -Ev "^(/dev/null|socket:.*|pipe:.*|$job/(log|console.log))$")
-is "$odd" '' 'the log stage holds its sockets and two files'
+odd=$(for fd in /proc/"$logger"/fd/*; do readlink "$fd"; done | grep -Ev "^(/dev/null|socket:.*|pipe:.*|$job/(log|console\.log|run\.jsonl))$")
+is "$odd" '' 'the log stage holds its sockets and the three files of its log'
 
 # what they see
 if [ "$(id -u)" = 0 ]; then
