@@ -83,7 +83,9 @@ static int open_parts(struct node *n, const struct node_options *o, struct err *
 	rules_refresh(n->rules);
 	if (rules_error(n->rules))
 		log_warn("event=policy-wrong why=\"%s\"", rules_error(n->rules)->what);
-	int rc = open_store(n, o->is_in_memory, err);
+	n->store = o->store;
+	n->is_store_lent = o->store != NULL;
+	int rc = n->store ? 0 : open_store(n, o->is_in_memory, err);
 	if (!rc)
 		rc = state_load(&n->state, n->store, err);
 	if (!rc)
@@ -127,7 +129,8 @@ void node_close(struct node *n)
 	n->listen = NULL;
 	n->is_stopping = true;
 	net_close(n);
-	store_close(n->store);
+	if (!n->is_store_lent)
+		store_close(n->store);
 	intake_free(n->intake);
 	n->intake = NULL;
 	node_retry_results(n);

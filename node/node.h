@@ -53,6 +53,7 @@ struct node_options {
 	struct identity *identity; /* takes, also on failure */
 	const struct node_hooks *hooks;
 	bool is_in_memory; /* tests: the store's in-memory twin */
+	struct store *store; /* tests: lent, and left open by node_close(); NULL: the node opens its own */
 };
 
 /* Who wants to hear what happens: events as the control socket streams them, {"event":…,"job":…,…}. Lent. */
@@ -83,6 +84,7 @@ struct node {
 	struct node_id self;
 	struct node_hooks hooks;
 	struct store *store;
+	bool is_store_lent;
 	struct intake *intake;
 	struct scheduler *scheduler;
 	struct rules *rules;

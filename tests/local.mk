@@ -52,6 +52,7 @@ include tests/store.mk
 include tests/supervisor.mk
 include tests/cli.mk
 include tests/streams.mk
+include tests/sim.mk
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 if !LIBFUZZER

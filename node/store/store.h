@@ -41,6 +41,8 @@ struct store_options {
 int store_open(const struct store_options *o, struct store **ret, struct err *err) MUST_CHECK;
 /* Commits what is submitted, runs every completion that is due, then closes. */
 void store_close(struct store *s);
+/* In memory only: while it is broken every batch fails, those that wait too. So a simulated crash loses what was not committed. */
+void store_memory_break(struct store *s, bool is_broken);
 /* Runs completions that are due. Returns how many. */
 unsigned store_poll(struct store *s);
 /* Blocks until all that was submitted is durable, running completions (start-up, shutdown, tests). */

@@ -33,6 +33,7 @@ struct memory {
 	store_wake_fn wake;
 	void *wake_user;
 	uint64_t max_bytes, bytes;
+	bool is_broken;
 	struct work_list pending, queries, done;
 	struct waiting waiting;
 	size_t pending_queries;
@@ -280,6 +281,10 @@ static bool reserve_batch(struct memory *m, const struct store_batch *b)
 static void apply_batch(struct memory *m, struct store_batch *b)
 {
 	struct err *err = &b->work.err;
+	if (m->is_broken) {
+		(void)err_set(err, ERR_IO, "storing: the machine crashed");
+		return;
+	}
 	if (m->max_bytes && b->bytes && m->bytes + b->bytes > m->max_bytes) {
 		(void)err_set(err, ERR_LIMIT, "storing: the database would pass its cap of %llu bytes",
 			      (unsigned long long)m->max_bytes);
@@ -357,6 +362,11 @@ static unsigned memory_poll(struct store *s)
 		work_push(&done, w);
 	}
 	return work_deliver(&done);
+}
+
+void store_memory_break(struct store *s, bool is_broken)
+{
+	((struct memory *)s)->is_broken = is_broken;
 }
 
 static void memory_flush(struct store *s)

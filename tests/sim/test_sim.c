@@ -1,0 +1,234 @@
+/* Real nodes under a simulated network: seeds in a row, or one of them by hand: test_sim SEED [trace]. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/base/cleanup.h"
+#include "proto/base/io.h"
+#include "proto/base/log.h"
+#include "tests/sim/sim.h"
+#include "tests/unit/tap.h"
+
+#define SEEDS 40
+#define JOBS_MAX 4
+#define ACKED_MAX 64
+
+struct acked { struct id32 ids[ACKED_MAX]; size_t len; };
+
+struct play {
+	struct sim *s;
+	struct id32 project, topic;
+	uint8_t nonce[16];
+	struct id32 jobs[JOBS_MAX];
+	size_t jobs_len;
+	struct acked acked; /* durable at the maintainer, which was told so */
+	const char *why;    /* "" : all holds */
+};
+
+struct ack { struct play *p; struct id32 id; };
+
+static void on_done(struct node *n, void *user, int code, const struct err *err)
+{
+	struct ack *a = user;
+	(void)n;
+	(void)err;
+	if (!code)
+		a->p->acked.ids[a->p->acked.len++] = a->id;
+	free(a);
+}
+
+static bool publish(struct play *p, struct node_own *own, struct id32 *ret_id)
+{
+	struct ack *a = calloc(1, sizeof *a);
+	struct err err;
+	a->p = p;
+	own->topic = &p->topic;
+	if (node_publish(p->s->nodes[1].n, own, NULL, on_done, a, &a->id, &err)) {
+		free(a);
+		return false;
+	}
+	*ret_id = a->id;
+	sim_node_want_work(&p->s->nodes[1]);
+	return true;
+}
+
+static void announce_project(struct play *p)
+{
+	struct project_body body = {.urls_len = 1};
+	struct id32 id;
+	CLEANUP(buf_release) struct buf bytes;
+	buf_init(&bytes, RECORD_LEN_MAX);
+	memcpy(body.nonce, p->nonce, 16);
+	strcpy(body.name, "example");
+	strcpy(body.urls[0], "https://example.org/repo.git");
+	project_body_encode(&body, &bytes);
+	struct node_own own = {.kind = RECORD_PROJECT, .key = p->nonce, .key_len = 16, .body = &bytes};
+	if (!publish(p, &own, &id))
+		p->why = "the project was not published";
+}
+
+static void announce_job(struct play *p)
+{
+	struct job_body body = {.project = p->project, .cpus = 1, .memory_bytes = 1 << 26, .disk_bytes = 1 << 26, .timeout_ms = 600000, .wanted = 1,
+				.plan_origin = PLAN_TREE, .claim_until_ms = SIM_T0 + p->s->now_ms + 86400000};
+	CLEANUP(buf_release) struct buf bytes;
+	buf_init(&bytes, RECORD_LEN_MAX);
+	struct node *n = p->s->nodes[1].n;
+	const struct ix_project *project = n ? index_project(node_index(n), &p->project) : NULL;
+	if (!project)
+		return;
+	body.project_sequence = project->entry.sequence;
+	strcpy(body.commit, "d20ace7968ba43c0219f62d71334c1095bab1602");
+	strcpy(body.ref, "refs/heads/main");
+	strcpy(body.arch, "x86_64");
+	strcpy(body.plan_path, ".talkoo.yml");
+	strcpy(body.plan_sha256, "97633f2f45ac15f7b2acdb3083feca4f3f7a7d0057f9711fa3a6833273f365d0");
+	job_body_encode(&body, &bytes);
+	struct node_own own = {.kind = RECORD_JOB, .body = &bytes};
+	if (publish(p, &own, &p->jobs[p->jobs_len]))
+		p->jobs_len++;
+}
+
+static void follow(struct play *p, struct sim_node *n)
+{
+	struct state_follow f = {.project = p->project};
+	struct store_batch *b = store_batch_new();
+	if (state_follow_put(&n->n->state, &f, b, NULL) || !intake_follow(n->n->intake, &p->project) || node_commit(n->n, b, NULL, NULL, NULL))
+		p->why = "cannot follow";
+	node_work(n->n);
+	sim_node_poke(n);
+}
+
+/* ---- what must hold */
+
+static bool same_set(const struct node *a, const struct node *b)
+{
+	size_t at = 0;
+	if (node_index(a)->entries.len != node_index(b)->entries.len)
+		return false;
+	for (const struct ix_entry *e; (e = idmap_next(&node_index(a)->entries, &at));)
+		if (!index_entry(node_index(b), &e->id))
+			return false;
+	return true;
+}
+
+static bool is_settled(struct play *p)
+{
+	struct sim *s = p->s;
+	for (size_t i = 0; i < s->nodes_len; i++)
+		if (!s->nodes[i].n)
+			return false;
+	const struct node *first = s->nodes[0].n;
+	for (size_t i = 1; i < s->nodes_len; i++)
+		if (!same_set(first, s->nodes[i].n))
+			return false;
+	for (size_t k = 0; k < p->acked.len; k++) {
+		const struct ix_job *job = index_job(node_index(first), &p->acked.ids[k]);
+		size_t results = 0;
+		for (size_t i = 0; job && i < s->nodes_len; i++)
+			results += index_result_of(job, &s->nodes[i].id) != NULL;
+		if (job && !results)
+			return false;
+	}
+	return true;
+}
+
+static void check_acked(struct play *p)
+{
+	struct node *n = p->s->nodes[1].n;
+	for (size_t k = 0; n && k < p->acked.len; k++) {
+		CLEANUP(buf_release) struct buf b;
+		buf_init(&b, 16);
+		if (!index_entry(node_index(n), &p->acked.ids[k]) && !id32_eq(&p->acked.ids[k], &p->acked.ids[0]))
+			p->why = "an acknowledged record is lost";
+	}
+}
+
+static void trouble(struct play *p)
+{
+	struct sim *s = p->s;
+	struct sim_node *n = &s->nodes[sim_draw(s, s->nodes_len)];
+	switch (sim_draw(s, 6)) {
+	case 0: sim_node_crash(n); break;
+	case 1: n->is_crash_due = n->n != NULL; break;
+	case 2:
+		s->is_parted = true;
+		for (size_t i = 0; i < s->nodes_len; i++)
+			s->nodes[i].side = (unsigned)sim_draw(s, 2);
+		sim_say(s, "parted");
+		break;
+	case 3: s->is_parted = false; break;
+	default:
+		if (p->jobs_len < JOBS_MAX)
+			announce_job(p);
+	}
+	check_acked(p);
+}
+
+static const char *play(uint64_t seed, const char *folder, bool is_traced, uint8_t ret_digest[32])
+{
+	struct sim *s = sim_new(seed, folder, is_traced);
+	struct play p = {.s = s, .why = ""};
+	char policy[256], id[ID32_TEXT_MAX];
+	const unsigned zero = 0;
+	const size_t wanted = sim_draw(s, 10) ? 3 + sim_draw(s, 4) : 3 + sim_draw(s, 18); /* skewed to small ones */
+	s->odds = (struct sim_odds){.dial_lost = (unsigned)sim_draw(s, 200), .dies = (unsigned)sim_draw(s, 200), .stalls = (unsigned)sim_draw(s, 60),
+				    .delay_max_ms = 1 + (unsigned)sim_draw(s, 200)};
+	randombytes_buf(p.nonce, sizeof p.nonce);
+	sim_add_node(s, NULL, 0, "rules: []\n");
+	sim_add_node(s, &zero, 1, "rules: []\n");
+	project_id_derive(&s->nodes[1].id, p.nonce, &p.project);
+	topic_derive(&p.project, &p.topic);
+	snprintf(policy, sizeof policy, "rules:\n  - project: talkoo:%s\n    allow: {allow_emulation: true}\n", id32_format(id, &p.project));
+	for (size_t i = 2; i < wanted; i++)
+		sim_add_node(s, &zero, 1, i == 2 || sim_draw(s, 2) ? policy : "rules: []\n");
+	for (size_t i = 0; i < s->nodes_len; i++) {
+		sim_node_start(&s->nodes[i]);
+		follow(&p, &s->nodes[i]);
+	}
+	announce_project(&p);
+	sim_run_until(s, 10000);
+	announce_job(&p);
+	for (unsigned i = 0; i < 12; i++) {
+		sim_run_until(s, s->now_ms + 1000 + sim_draw(s, 15000));
+		trouble(&p);
+	}
+	s->is_parted = false;
+	s->odds = (struct sim_odds){.delay_max_ms = 50};
+	for (size_t i = 0; i < s->nodes_len; i++)
+		s->nodes[i].is_crash_due = false;
+	const uint64_t bound = s->now_ms + 1800000; /* a lapsed lease is 10 minutes, links that stalled 90 s */
+	do {
+		sim_run_until(s, s->now_ms + 10000);
+	} while (!is_settled(&p) && s->now_ms < bound);
+	if (!is_settled(&p))
+		p.why = "the nodes do not agree, or a job has no result, long after the trouble";
+	check_acked(&p);
+	sim_say(s, "end records=%zu acked=%zu events=%zu", node_index(s->nodes[0].n)->entries.len, p.acked.len, s->events_done);
+	sim_digest(s, ret_digest);
+	const char *why = p.why;
+	sim_free(s);
+	return why;
+}
+
+int main(int argc, char **argv)
+{
+	char folder[] = "/tmp/talkoo-sim-XXXXXX";
+	uint8_t digest[32], again[32];
+	const uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+	const bool is_one = argc > 1 && (argc < 3 || !strcmp(argv[2], "trace"));
+	const uint64_t count = is_one ? 1 : argc > 2 ? strtoull(argv[2], NULL, 10) : SEEDS;
+	if (!mkdtemp(folder))
+		return 1;
+	for (uint64_t seed = first; seed < first + count; seed++) {
+		const char *why = play(seed, folder, argc > 2 && is_one, digest);
+		OK(!*why, "seed %llu: %s (again, with all that happens: ./test_sim %llu trace)", (unsigned long long)seed, why, (unsigned long long)seed);
+		if (seed % 10 == 1 || is_one) {
+			(void)play(seed, folder, false, again);
+			OK(!memcmp(digest, again, 32), "seed %llu: the same run again", (unsigned long long)seed);
+		}
+	}
+	if (io_remove_tree(folder, NULL))
+		fprintf(stderr, "# %s stays\n", folder);
+	return tap_done();
+}
