@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/base/io.h"
+
 static struct sim *chance; /* libsodium's randomness has no user pointer; NULL: no run */
 
 static void draw_bytes(void *out, size_t len)
@@ -50,13 +52,19 @@ struct sim *sim_new(uint64_t seed, const char *folder, bool is_traced)
 	chance = s;
 	if (randombytes_set_implementation(&implementation) || sodium_init() < 0)
 		abort();
+	s->draws = 0; /* the first start of libsodium in a process takes some */
 	return s;
 }
 
 void sim_free(struct sim *s)
 {
-	for (size_t i = 0; i < s->nodes_len; i++)
+	char folder[160];
+	for (size_t i = 0; i < s->nodes_len; i++) {
 		sim_node_free(&s->nodes[i]);
+		snprintf(folder, sizeof folder, "%s/%zu", s->folder, i);
+		if (io_remove_tree(folder, NULL)) /* what a run leaves must not be found by the next */
+			abort();
+	}
 	sim_link_free_all(s);
 	free(s->events);
 	free(s);

@@ -1,4 +1,5 @@
 /* Real nodes under a simulated network: seeds in a row, or one of them by hand: test_sim SEED [trace]. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -127,7 +128,7 @@ static bool is_settled(struct play *p)
 		size_t results = 0;
 		for (size_t i = 0; job && i < s->nodes_len; i++)
 			results += index_result_of(job, &s->nodes[i].id) != NULL;
-		if (job && !results)
+		if (k && (!job || !results)) /* the first is the project */
 			return false;
 	}
 	return true;
@@ -218,6 +219,7 @@ int main(int argc, char **argv)
 	const uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
 	const bool is_one = argc > 1 && (argc < 3 || !strcmp(argv[2], "trace"));
 	const uint64_t count = is_one ? 1 : argc > 2 ? strtoull(argv[2], NULL, 10) : SEEDS;
+	log_setup(argc > 2 && is_one ? 2 : open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_DEBUG, "sim");
 	if (!mkdtemp(folder))
 		return 1;
 	for (uint64_t seed = first; seed < first + count; seed++) {
