@@ -10,7 +10,7 @@
 #include "tests/sim/sim.h"
 #include "tests/unit/tap.h"
 
-#define SEEDS 40
+#define SEEDS 500
 #define JOBS_MAX 4
 #define ACKED_MAX 64
 
@@ -225,7 +225,7 @@ int main(int argc, char **argv)
 	for (uint64_t seed = first; seed < first + count; seed++) {
 		const char *why = play(seed, folder, argc > 2 && is_one, digest);
 		OK(!*why, "seed %llu: %s (again, with all that happens: ./test_sim %llu trace)", (unsigned long long)seed, why, (unsigned long long)seed);
-		if (seed % 10 == 1 || is_one) {
+		if (seed % 50 == 1 || is_one) {
 			(void)play(seed, folder, false, again);
 			OK(!memcmp(digest, again, 32), "seed %llu: the same run again", (unsigned long long)seed);
 		}
