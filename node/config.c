@@ -76,6 +76,7 @@ static const struct schema_field limit_fields[] = {
 	{.name = "artifacts", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, LIMIT(artifact_bytes), .help = "artifacts of a job, together"},
 	{.name = "source", .kind = SCHEMA_SIZE, .min = MIB, .max = SIZE_MAX_BYTES, LIMIT(source_bytes),
 	 .help = "what a fetch may bring, and a commit's files together"},
+	{.name = "cache", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, LIMIT(cache_bytes), .help = "what a job may keep for the next run"},
 };
 
 static const struct schema_field cap_fields[] = {
@@ -83,6 +84,7 @@ static const struct schema_field cap_fields[] = {
 	{.name = "blobs", .kind = SCHEMA_SIZE, .min = MIB, .max = SIZE_MAX_BYTES, CAP(blobs_bytes), .help = "logs and artifacts of results"},
 	{.name = "images", .kind = SCHEMA_SIZE, .min = MIB, .max = SIZE_MAX_BYTES, CAP(images_bytes), .help = "VM images"},
 	{.name = "mirrors", .kind = SCHEMA_SIZE, .min = MIB, .max = SIZE_MAX_BYTES, CAP(mirrors_bytes), .help = "mirrors of repositories"},
+	{.name = "caches", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, CAP(caches_bytes), .help = "what jobs keep over runs"},
 	{.name = "snapshots", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, CAP(snapshots_bytes), .help = "snapshots of started VMs"},
 	{.name = "free_disk", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, CAP(free_disk_bytes), .help = "nothing is built with less free"},
 };
@@ -122,10 +124,12 @@ void config_defaults(const struct config_machine *machine, struct config *ret)
 	ret->limits.log_bytes = 10 * MIB;
 	ret->limits.artifact_bytes = 256 * MIB;
 	ret->limits.source_bytes = GIB;
+	ret->limits.cache_bytes = GIB;
 	ret->caps.database_bytes = 512 * MIB;
 	ret->caps.blobs_bytes = 2 * GIB;
 	ret->caps.images_bytes = 6 * GIB;
 	ret->caps.mirrors_bytes = 2 * GIB;
+	ret->caps.caches_bytes = 4 * GIB;
 	ret->caps.snapshots_bytes = 2 * GIB;
 	ret->caps.free_disk_bytes = 5 * GIB;
 }

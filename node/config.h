@@ -17,11 +17,13 @@
  *     log: 10M
  *     artifacts: 256M
  *     source: 1G
+ *     cache: 1G                # what a job may keep for the next run
  *   caps:                      # of the stores
  *     database: 512M
  *     blobs: 2G                # logs and artifacts of results
  *     images: 6G
  *     mirrors: 2G
+ *     caches: 4G
  *     snapshots: 2G
  *     free_disk: 5G            # nothing is built with less free
  *
@@ -54,10 +56,10 @@ struct config {
 	char images[PATH_MAX]; /* "" = the home's */
 	struct {
 		uint64_t jobs, cpus;
-		uint64_t memory_bytes, disk_bytes, timeout_ms, emulated_timeout_ms, log_bytes, artifact_bytes, source_bytes;
+		uint64_t memory_bytes, disk_bytes, timeout_ms, emulated_timeout_ms, log_bytes, artifact_bytes, source_bytes, cache_bytes;
 	} limits;
 	struct {
-		uint64_t database_bytes, blobs_bytes, images_bytes, mirrors_bytes, snapshots_bytes, free_disk_bytes;
+		uint64_t database_bytes, blobs_bytes, images_bytes, mirrors_bytes, caches_bytes, snapshots_bytes, free_disk_bytes;
 	} caps;
 };
 

@@ -7,6 +7,7 @@ libtalkoo_node_la_SOURCES = \
 	node/attestor.c node/attestor.h \
 	node/config.c node/config.h \
 	node/dossier.c node/dossier.h node/dossier_json.c \
+	node/blobs.c node/blobs.h \
 	node/home.c node/home.h \
 	node/identity.c node/identity.h \
 	node/init.c node/init.h
@@ -17,7 +18,6 @@ EXTRA_DIST += node/CONTROL.md
 # what only the node has: its core knows no libuv (node/*_uv.c does)
 noinst_LTLIBRARIES += libtalkoo-core.la
 libtalkoo_core_la_SOURCES = \
-	node/blobs.c node/blobs.h \
 	node/control.h node/control_ops.h node/control_parts.h \
 	node/control_ask.c node/control_ask.h \
 	node/control_events.c \

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/base/hex.h"
+#include "runner/cachekey.h"
 
 #define EMULATION_FACTOR 15
 #define ARTIFACT_COUNT_MAX JOB_ARTIFACTS_MAX
@@ -68,6 +69,16 @@ static enum job_origin origin_of(enum plan_origin o)
 	return JOB_ORIGIN_INLINE;
 }
 
+/* A maintainer's job of a branch or a tag has a cache of its own; any other reads the main branch's. */
+static void set_cache(struct node *n, const struct ix_job *job, const struct job_body *body, struct job_plan *ret)
+{
+	char project[ID32_TEXT_MAX];
+	ret->cache_may_write = cachekey_ref_is_trusted(body->ref) && index_is_maintainer(job->entry.project, &job->entry.author);
+	snprintf(ret->cache_store, sizeof ret->cache_store, "%s", n->home.caches);
+	cachekey_scope(id32_format(project, &body->project), ret->cache_may_write ? body->ref : CACHEKEY_REF_READ, ret->cache_scope);
+	ret->cache_bytes = n->config.limits.cache_bytes;
+}
+
 int runplan_make(struct node *n, const struct ix_job *job, const struct job_body *body, const struct node_opinion *opinion,
 		 struct job_plan *ret, struct err *err)
 {
@@ -95,5 +106,6 @@ int runplan_make(struct node *n, const struct ix_job *job, const struct job_body
 	ret->timeout_factor_emulated = EMULATION_FACTOR;
 	ret->timeout_cap_ms = n->config.limits.emulated_timeout_ms;
 	fill_limits(n, body, &d->limits, &ret->limits);
+	set_cache(n, job, body, ret);
 	return runplan_url(&job->entry.project->body, &d->limits, &ret->source, err);
 }

@@ -304,8 +304,12 @@ static int body_collect(const struct crew *crew, const void *arg, int msg_fd)
 	jail_init(&j, STAGE_COLLECT, crew->facts, crew->dir->path);
 	jail_keep(&j, msg_fd);
 	jail_keep(&j, s.artifacts_fd);
+	if (s.cache_bytes) {
+		jail_keep(&j, s.cache_fd);
+		jail_keep(&j, s.cache_out_fd);
+	}
 	j.folder_fd = s.out_fd;
-	j.file_bytes_max = s.max_bytes + 1;
+	j.file_bytes_max = (s.max_bytes > s.cache_bytes ? s.max_bytes : s.cache_bytes) + 1;
 	struct err err = {0};
 	if (jail_enter(&j, &err) < 0)
 		return stage_fail(msg_fd, JOB_ERROR, JAIL_HINT, "the collect stage's jail: %s", err.what);

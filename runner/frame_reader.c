@@ -27,6 +27,7 @@ static const struct frame_rule rules[] = {
 	{FRAME_ERROR, 0, FRAME_PAYLOAD_MAX, false, IN_RUN},
 	{FRAME_NOTE, 0, FRAME_PAYLOAD_MAX, false, IN_RUN | IN(FRAME_PHASE_ENDED)},
 	{FRAME_LIMIT, 1, 1, true, IN_RUN},
+	{FRAME_CACHE, 8, 8, false, IN(FRAME_PHASE_BETWEEN)},
 };
 
 static uint64_t little_endian(const uint8_t *bytes, size_t len)
@@ -113,6 +114,9 @@ static const char *accept(struct frame_reader *r, struct frame *f)
 		f->tar_bytes = little_endian(p, 8);
 		f->is_partial = p[8] == 1;
 		r->phase = FRAME_PHASE_ENDED;
+		return NULL;
+	case FRAME_CACHE:
+		f->tar_bytes = little_endian(p, 8);
 		return NULL;
 	case FRAME_ERROR:
 		r->phase = FRAME_PHASE_ENDED;

@@ -29,7 +29,7 @@ struct frame {
 	size_t payload_len;
 	uint8_t exit_code;                             /* STEP_END */
 	uint64_t cpu_ms, memory_bytes, scratch_bytes;  /* STAT */
-	uint64_t tar_bytes;                            /* DONE */
+	uint64_t tar_bytes;                            /* DONE, CACHE */
 	bool is_partial;                               /* DONE */
 	enum guest_limit limit;                        /* LIMIT */
 };

@@ -28,6 +28,7 @@ enum frame_type {
 	FRAME_LIMIT,       /* step; 1 byte enum guest_limit: the running step, or the one that just ended, met this ceiling of
 	                      the machine. A step that fails so makes the job's outcome error, naming it, not failed; one whose own
 	                      time ran out makes it timeout */
+	FRAME_CACHE,       /* before DONE, once at most: 8 bytes little endian: length of the tar on the cache disk */
 };
 
 enum guest_limit {

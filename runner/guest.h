@@ -7,6 +7,7 @@
  *                  mini). `set -euo pipefail` is put before
  *   env            NAME=VALUE, each ended by a 0 byte; exported to every step
  *   globs          artifact globs, relative to /ci/src or absolute below /ci/artifacts, each ended by a newline
+ *   cache          only where the plan keeps one: paths relative to /ci/src that are kept with /ci/cache, each ended by a newline
  *   steps/NNN.name one line; steps/NNN.run the script; steps/NNN.rules where there are any, lines of: "needs N N…" (indices of
  *                  earlier steps; may be none; without the line it needs the step before it), "if failed" (only when a step
  *                  failed, after all others), "timeout_ms N"
@@ -20,7 +21,7 @@
 	X(GUEST_DISK_PLAN, 1, "plan")           /* vdb, ro: plan tar */                                                \
 	X(GUEST_DISK_SOURCE, 2, "source")       /* vdc, ro: canonical source tar */                                    \
 	X(GUEST_DISK_ARTIFACTS, 3, "artifacts") /* vdd, rw: init writes a tar */                                       \
-	X(GUEST_DISK_CACHE, 4, "cache")         /* vde, rw: tar in, tar out */                                         \
+	X(GUEST_DISK_CACHE, 4, "cache")         /* vde, rw: tar in, tar out (FRAME_CACHE) */                                         \
 	X(GUEST_DISK_DEPS, 5, "deps")           /* vdf, ro: tar */                                                     \
 	X(GUEST_DISK_SCRATCH, 6, "scratch")     /* vdg, rw: sparse, formatted by init */
 

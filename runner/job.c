@@ -57,6 +57,10 @@ static const struct job_field plan_fields[] = {
 	JOB_FIELD(job_plan, isolation_required, FIELD_BOOL, false),
 	JOB_FIELD(job_plan, timeout_factor_emulated, FIELD_U64, true),
 	JOB_FIELD(job_plan, timeout_cap_ms, FIELD_U64, false),
+	JOB_FIELD(job_plan, cache_store, FIELD_TEXT, false),
+	JOB_FIELD(job_plan, cache_scope, FIELD_HEX, false),
+	JOB_FIELD(job_plan, cache_bytes, FIELD_U64, false),
+	JOB_FIELD(job_plan, cache_may_write, FIELD_BOOL, false),
 	JOB_NESTED(job_plan, limits, &limits_table),
 };
 static const struct job_table plan_table = JOB_TABLE(plan_fields);
@@ -226,6 +230,8 @@ static int plan_check(const struct job_plan *p, const struct job_place *at, stru
 		return job_fields_wrong(at, "inline_cmd", "only an inline plan has commands of its own", err);
 	if (p->plan_sha256[0] && strlen(p->plan_sha256) != 64)
 		return job_fields_wrong(at, "plan_sha256", "expected 64 hex digits", err);
+	if (p->cache_store[0] && (p->cache_store[0] != '/' || strlen(p->cache_scope) != 64))
+		return job_fields_wrong(at, "cache_store", "expected an absolute path, and 64 hex digits as cache_scope", err);
 	if (!p->limits.cpus || !p->limits.memory_bytes || !p->limits.timeout_ms)
 		return job_fields_wrong(at, "limits", "cpus, memory_bytes and timeout_ms must not be 0", err);
 	if (!p->timeout_factor_emulated || p->timeout_factor_emulated > 1000)

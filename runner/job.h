@@ -114,6 +114,10 @@ struct job_plan {
 	bool isolation_required;     /* a stranger's job: without namespaces the outcome is refused */
 	uint64_t timeout_factor_emulated; /* limits.timeout_ms and the plan's are multiplied by it under TCG (15) */
 	uint64_t timeout_cap_ms;     /* the donor's own cap, real time, after the factor; 0 = none */
+	char cache_store[PATH_MAX];  /* folder of caches (cachekey.h), created when absent; "" = none is read or written */
+	char cache_scope[65];        /* whose: cachekey_scope() of project and ref; required with cache_store */
+	uint64_t cache_bytes;        /* ceiling of one cache; 0 = none */
+	bool cache_may_write;        /* false: an untrusted ref, which reads and leaves nothing behind */
 	struct job_limits limits;    /* ceilings: what the plan asks is cut down to them, or refused where it needs more cpus/memory/disk */
 };
 

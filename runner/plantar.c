@@ -56,6 +56,15 @@ static int put_globs(const struct plantar *p, struct srctar *t, struct err *err)
 	return put_file(t, "globs", &globs, err);
 }
 
+static int put_cache(const struct plantar *p, struct srctar *t, struct err *err)
+{
+	CLEANUP(buf_release) struct buf paths;
+	buf_init(&paths, FILE_MAX);
+	for (size_t i = 0; i < p->plan->cache_len; i++)
+		buf_printf(&paths, "%s\n", p->plan->cache[i]);
+	return p->plan->has_cache ? put_file(t, "cache", &paths, err) : 0;
+}
+
 static int put_script(struct srctar *t, const char *path, const struct plan_step *step, struct err *err)
 {
 	CLEANUP(buf_release) struct buf script;
@@ -123,6 +132,8 @@ int plantar_write(const struct plantar *p, int fd, struct err *err)
 		e = put_env(p, &t, err);
 	if (!e)
 		e = put_globs(p, &t, err);
+	if (!e)
+		e = put_cache(p, &t, err);
 	if (!e)
 		e = put_steps(p, &t, err);
 	return e ? e : srctar_finish(&t, &unused, err);

@@ -100,7 +100,7 @@ static bool plan_ok(struct stage_msg *m)
 	clean(m->u.plan.image, sizeof m->u.plan.image);
 	m->u.plan.sha256[sizeof m->u.plan.sha256 - 1] = '\0';
 	return (m->u.plan.sha256[0] == '\0' || hex_is_digits(m->u.plan.sha256, 64, 64)) &&
-	       m->u.plan.origin >= JOB_ORIGIN_TREE && m->u.plan.any_order <= 1 &&
+	       m->u.plan.origin >= JOB_ORIGIN_TREE && m->u.plan.any_order <= 1 && m->u.plan.has_cache <= 1 &&
 	       m->u.plan.origin <= JOB_ORIGIN_INLINE && m->u.plan.steps >= 1 && m->u.plan.steps <= JOB_STEPS_MAX;
 }
 
@@ -164,6 +164,9 @@ static const struct msg_rule {
 	[STAGE_MSG_STEP_NAME] = {FROM(STAGE_PACK), step_ok},
 	[STAGE_MSG_SOURCE] = {FROM(STAGE_PACK), source_ok},
 	[STAGE_MSG_ACCEL] = {FROM(STAGE_ACCEL), accel_ok},
+	[STAGE_MSG_PACKAGE] = {FROM(STAGE_PACK), text_ok},
+	[STAGE_MSG_CACHE] = {FROM(STAGE_LOG), plain_ok},
+	[STAGE_MSG_CACHE_TAKEN] = {FROM(STAGE_COLLECT), plain_ok},
 	[STAGE_MSG_GUEST_READY] = {FROM(STAGE_LOG), plain_ok},
 	[STAGE_MSG_STEP_START] = {FROM(STAGE_LOG), step_ok},
 	[STAGE_MSG_STEP_END] = {FROM(STAGE_LOG), step_ok},

@@ -56,6 +56,9 @@ enum stage_msg_type {
 	STAGE_MSG_PROGRESS,    /* fetch: .size_bytes received */
 	STAGE_MSG_COMMIT,      /* .text: fetch resolved source.commit (absent or short in the plan) to this full id */
 	STAGE_MSG_ACCEL,       /* accel: .accel, the proof's answer */
+	STAGE_MSG_PACKAGE,     /* pack: .text, a package that the image must have; after the steps' names */
+	STAGE_MSG_CACHE,       /* log: .size_bytes, the guest says that its cache disk holds a tar of so many */
+	STAGE_MSG_CACHE_TAKEN, /* collect: the cache tar was looked through and copied */
 	STAGE_MSG_TYPES_LEN
 };
 
@@ -68,6 +71,7 @@ struct stage_msg {
 		struct {
 			char path[256], sha256[65], format[32], image[128];
 			uint32_t origin, steps, any_order; /* any_order: 1 = its steps may run otherwise than one after the other */
+			uint32_t has_cache;
 			struct job_limits wanted; /* what the plan asks; 0 = did not say */
 		} plan;
 		struct { uint32_t index; int32_t exit_code; uint32_t on_failure; char name[JOB_STEP_NAME_MAX]; } step; /* on_failure: of STEP_NAME */
@@ -110,8 +114,10 @@ struct stage_log { int msg_fd; int guest_fd, console_fd, log_fd, run_log_fd, con
 int stage_log_run(const struct stage_log *s);
 
 /* collect: no network. Reads the guest's tar of tar_bytes from artifacts_fd (a raw disk image, read-only), writes
- * plain files below out_fd (a folder, the only one in the jail). Regular files and folders only. */
-struct stage_collect { int msg_fd; int artifacts_fd; uint64_t tar_bytes; int out_fd; uint64_t max_bytes; uint32_t max_count; };
+ * plain files below out_fd (a folder, the only one in the jail). Regular files and folders only. cache_bytes: of the
+ * cache tar on cache_fd (cachetar.h), which is copied to cache_out_fd; 0 = there is none. One that is not taken is no failure. */
+struct stage_collect { int msg_fd; int artifacts_fd; uint64_t tar_bytes; int out_fd; uint64_t max_bytes; uint32_t max_count;
+		       int cache_fd; uint64_t cache_bytes; int cache_out_fd; };
 int stage_collect_run(const struct stage_collect *s);
 
 #endif

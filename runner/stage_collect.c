@@ -13,6 +13,7 @@
 #include "proto/base/hex.h"
 #include "proto/base/io.h"
 #include "proto/merkle.h"
+#include "runner/cachetar.h"
 #include "runner/outfiles.h"
 #include "runner/stage.h"
 
@@ -213,8 +214,23 @@ static int collect_all(struct collect *c, struct err *err)
 	return read_entries(c, err);
 }
 
+/* What the job came to does not hang on its cache. */
+static void take_cache(const struct stage_collect *s)
+{
+	struct err err = {0};
+	struct stage_msg msg = {.type = STAGE_MSG_CACHE_TAKEN};
+	if (!s->cache_bytes)
+		return;
+	if (cachetar_take(s->cache_fd, s->cache_bytes, s->cache_out_fd, &err)) {
+		msg.type = STAGE_MSG_NOTE;
+		snprintf(msg.u.text, sizeof msg.u.text, "the cache is not kept: %s", err.what);
+	}
+	(void)!stage_send(s->msg_fd, &msg, NULL); /* no supervisor: the jail ends us */
+}
+
 int stage_collect_run(const struct stage_collect *s)
 {
+	take_cache(s);
 	if (s->tar_bytes == 0)
 		return 0;
 	CLEANUP(cleanup_free) struct collect *c = calloc(1, sizeof *c);

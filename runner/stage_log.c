@@ -280,6 +280,9 @@ static int on_frame(struct log *l, const struct frame *f)
 		msg.u.done.is_partial = f->is_partial;
 		acknowledge(l);
 		return tell(l, &msg, STAGE_MSG_GUEST_DONE);
+	case FRAME_CACHE:
+		msg.u.size_bytes = f->tar_bytes;
+		return tell(l, &msg, STAGE_MSG_CACHE);
 	case FRAME_ERROR:
 		return on_error(l, f);
 	case FRAME_LIMIT:

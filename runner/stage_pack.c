@@ -187,6 +187,7 @@ static int send_plan(const struct pack *p, struct err *err)
 	msg.u.plan.origin = p->found.origin;
 	msg.u.plan.steps = (uint32_t)plan->steps_len;
 	msg.u.plan.any_order = plan_is_any_order(plan);
+	msg.u.plan.has_cache = plan->has_cache;
 	msg.u.plan.wanted = (struct job_limits){.cpus = plan->resources.cpus < UINT32_MAX ? (uint32_t)plan->resources.cpus : UINT32_MAX,
 						.memory_bytes = plan->resources.memory_bytes,
 						.disk_bytes = plan->resources.disk_bytes,
@@ -195,6 +196,11 @@ static int send_plan(const struct pack *p, struct err *err)
 	for (size_t i = 0; !e && i < plan->steps_len; i++) {
 		msg = (struct stage_msg){.type = STAGE_MSG_STEP_NAME, .u.step = {.index = (uint32_t)i, .on_failure = plan->steps[i].on_failure}};
 		copy_text(msg.u.step.name, sizeof msg.u.step.name, plan->steps[i].name);
+		e = stage_send(p->stage->msg_fd, &msg, err);
+	}
+	for (size_t i = 0; !e && i < plan->packages_len; i++) {
+		msg = (struct stage_msg){.type = STAGE_MSG_PACKAGE};
+		copy_text(msg.u.text, sizeof msg.u.text, plan->packages[i]);
 		e = stage_send(p->stage->msg_fd, &msg, err);
 	}
 	return e;

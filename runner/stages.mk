@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libtalkoo-stages.la
 
 libtalkoo_stages_la_SOURCES = \
+	runner/cachetar.c runner/cachetar.h \
 	runner/dial.c runner/dial.h \
 	runner/fetch_link.h \
 	runner/gitlib.c runner/gitlib.h \

@@ -436,6 +436,7 @@ static int report(struct supervisor *s)
 {
 	struct err err = {0};
 	keep_diagnostics(s);
+	supervisor_cache_settle(s);
 	if (s->dir.fd >= 0 && workdir_sweep(&s->dir, &err) < 0)
 		events_note(&s->events, supervisor_now_ms(), err.what);
 	tally_finish(&s->tally, supervisor_now_ms(), clock_read_ms(CLOCK_REALTIME));

@@ -25,6 +25,6 @@ talkoo_runner_SOURCES = \
 	runner/probe.c runner/probe.h \
 	runner/stage_vm.c runner/stage_vm.h \
 	runner/supervisor.c runner/supervisor.h runner/supervisor_parts.h \
-	runner/supervisor_stages.c runner/supervisor_deadlines.c
+	runner/supervisor_cache.c runner/supervisor_stages.c runner/supervisor_deadlines.c
 talkoo_runner_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 talkoo_runner_LDADD = libtalkoo-runner.la libtalkoo-stages.la libtalkoo-machine.la libtalkoo-job.la

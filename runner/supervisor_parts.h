@@ -34,6 +34,7 @@ struct supervisor {
 	enum supervisor_state state;
 	uint64_t ending_deadline_ms, next_disk_look_ms;
 	unsigned boots;          /* machines started */
+	char cache_new[PATH_MAX];/* the cache that collect is writing; "" = none */
 	char input[64];          /* the launcher's line so far */
 	size_t input_len;
 	int input_fd, signal_fd, alive_fd; /* input -1: closed */
@@ -63,5 +64,13 @@ bool supervisor_start_accel(struct supervisor *s, bool *ret_skip);
 bool supervisor_start_vm(struct supervisor *s);
 /* *ret_skip: the guest has no artifacts. */
 bool supervisor_start_collect(struct supervisor *s, bool *ret_skip);
+
+/* supervisor_cache.c. The cache disk, filled from the store; a sector where the plan keeps no cache. What cannot be read is
+ * left out, with a note. */
+int supervisor_cache_disk(struct supervisor *s, int *ret_fd, struct err *err) MUST_CHECK;
+/* Where collect is to put the cache: a descriptor of a new file in the store, or -1. */
+int supervisor_cache_new(struct supervisor *s);
+/* After collect: it becomes the cache, or is removed. */
+void supervisor_cache_settle(struct supervisor *s);
 
 #endif

@@ -64,6 +64,8 @@ static bool find_image(struct supervisor *s)
 	snprintf(r->image_name, sizeof r->image_name, "%.60s@%.60s", s->image.name, s->image.version);
 	snprintf(r->image_digest, sizeof r->image_digest, "%s", s->image.digest);
 	s->crew.image = &s->image;
+	if (!tally_check_packages(&s->tally, s->image.packages, s->image.packages_len))
+		return false;
 	if (s->facts.has_own_uid && !crew_others_can_read(&s->image)) {
 		s->facts.has_own_uid = false;
 		jail_describe(&s->facts, r->isolation, sizeof r->isolation);
@@ -150,7 +152,7 @@ static int open_disk(struct supervisor *s, enum guest_disk disk, int *ret_fd, st
 	case GUEST_DISK_ARTIFACTS:
 		return workdir_create(&s->dir, FILE_ARTIFACTS, tally_tar_bytes_max(limits), ret_fd, err);
 	case GUEST_DISK_CACHE:
-		return workdir_create(&s->dir, "cache.raw", SECTOR, ret_fd, err);
+		return supervisor_cache_disk(s, ret_fd, err);
 	case GUEST_DISK_DEPS:
 		return workdir_create(&s->dir, "deps.raw", SECTOR, ret_fd, err);
 	case GUEST_DISK_SCRATCH:
@@ -237,8 +239,9 @@ static int start_machine(struct supervisor *s, const struct machine_fds *f, stru
 		.tsc_khz = s->crew.profile == MACHINE_X86_64_MICROVM ? machine_tsc_khz() : 0,
 	};
 	memcpy(m.disk_fds, f->disks, sizeof m.disk_fds);
-	const uint64_t artifacts = tally_tar_bytes_max(limits);
-	return crew_start_vm(&s->crew, &m, artifacts > limits->disk_bytes ? artifacts : limits->disk_bytes,
+	uint64_t largest = tally_tar_bytes_max(limits);
+	largest = largest > limits->disk_bytes ? largest : limits->disk_bytes;
+	return crew_start_vm(&s->crew, &m, largest > s->tally.plan.cache_bytes ? largest : s->tally.plan.cache_bytes,
 			     &s->children[STAGE_VM], err);
 }
 
@@ -266,12 +269,16 @@ bool supervisor_start_vm(struct supervisor *s)
 
 bool supervisor_start_collect(struct supervisor *s, bool *ret_skip)
 {
-	*ret_skip = s->tally.tar_bytes == 0;
+	*ret_skip = s->tally.tar_bytes == 0 && s->tally.cache_bytes == 0;
 	if (*ret_skip)
 		return true;
 	struct err err = {0};
 	CLEANUP(cleanup_fd) int artifacts_fd = -1;
 	CLEANUP(cleanup_fd) int out_fd = -1;
+	CLEANUP(cleanup_fd) int cache_fd = -1;
+	CLEANUP(cleanup_fd) int cache_out_fd = supervisor_cache_new(s);
+	if (cache_out_fd >= 0 && workdir_reopen(&s->dir, "cache.raw", &cache_fd, &err) < 0)
+		return give_up(s, &err);
 	if (workdir_reopen(&s->dir, FILE_ARTIFACTS, &artifacts_fd, &err) < 0 || workdir_artifacts(&s->dir, &out_fd, &err) < 0)
 		return give_up(s, &err);
 	const struct stage_collect c = {
@@ -280,6 +287,9 @@ bool supervisor_start_collect(struct supervisor *s, bool *ret_skip)
 		.out_fd = out_fd,
 		.max_bytes = s->tally.report.limits.artifact_bytes,
 		.max_count = s->tally.report.limits.artifact_count,
+		.cache_fd = cache_fd,
+		.cache_bytes = cache_out_fd >= 0 ? s->tally.cache_bytes : 0,
+		.cache_out_fd = cache_out_fd,
 	};
 	if (crew_start_collect(&s->crew, &c, &s->children[STAGE_COLLECT], &err) < 0)
 		return give_up(s, &err);

@@ -72,6 +72,7 @@ static bool on_plan(struct tally *t, const struct stage_msg *m)
 	snprintf(t->image_asked, sizeof t->image_asked, "%s", m->u.plan.image);
 	t->wanted = m->u.plan.wanted;
 	t->any_order = m->u.plan.any_order != 0;
+	t->has_cache = m->u.plan.has_cache != 0;
 	t->has_plan = true;
 	return true;
 }
@@ -164,6 +165,26 @@ static bool on_guest_done(struct tally *t, const struct stage_msg *m)
 	return true;
 }
 
+static bool on_cache(struct tally *t, const struct stage_msg *m)
+{
+	if (!t->guest_is_ready || t->guest_is_done || t->steps_running || !t->has_cache || t->cache_bytes)
+		return false;
+	if (m->u.size_bytes > t->plan.cache_bytes)
+		tally_settle(t, JOB_ERROR, "the guest's account of its cache is not to be believed; see the log",
+			     "the guest says its cache takes more than its disk");
+	else
+		t->cache_bytes = m->u.size_bytes;
+	return true;
+}
+
+static bool on_package(struct tally *t, const struct stage_msg *m)
+{
+	if (t->steps_named != t->report.steps_len || t->packages_len >= TALLY_PACKAGES_MAX)
+		return false;
+	snprintf(t->packages[t->packages_len++], sizeof t->packages[0], "%.127s", m->u.text);
+	return true;
+}
+
 static bool on_limit(struct tally *t, const struct stage_msg *m)
 {
 	if (m->u.step.index >= t->report.steps_len || !t->step_states[m->u.step.index])
@@ -251,6 +272,13 @@ bool tally_message(struct tally *t, enum stage_id from, const struct stage_msg *
 		return on_stat(t, m, now_ms);
 	case STAGE_MSG_GUEST_DONE:
 		return on_guest_done(t, m);
+	case STAGE_MSG_CACHE:
+		return on_cache(t, m);
+	case STAGE_MSG_CACHE_TAKEN:
+		t->cache_is_taken = t->cache_bytes != 0;
+		return t->cache_is_taken;
+	case STAGE_MSG_PACKAGE:
+		return on_package(t, m);
 	case STAGE_MSG_GUEST_LIMIT:
 		return on_limit(t, m);
 	case STAGE_MSG_NETWORK_WANTED:
@@ -333,6 +361,31 @@ bool tally_check_limits(struct tally *t)
 		return false;
 	}
 	return choose_image(t);
+}
+
+static bool has_package(char *const *packages, size_t len, const char *name)
+{
+	for (size_t i = 0; i < len; i++) {
+		const size_t name_len = strcspn(packages[i], "=");
+		if (strlen(name) == name_len && !strncmp(packages[i], name, name_len))
+			return true;
+	}
+	return false;
+}
+
+bool tally_check_packages(struct tally *t, char *const *packages, size_t len)
+{
+	char lacks[JOB_REASON_MAX / 2] = "";
+	size_t used = 0;
+	for (size_t i = 0; i < t->packages_len; i++) {
+		if (used < sizeof lacks && !has_package(packages, len, t->packages[i]))
+			used += (size_t)snprintf(lacks + used, sizeof lacks - used, " %s", t->packages[i]);
+	}
+	if (!used)
+		return true;
+	tally_settle(t, JOB_REFUSED, "nothing can be installed, as jobs have no network: choose or build an image that has them; 'talkoo image show' lists its packages",
+		     "the image %s lacks these packages:%s", t->report.image_name, lacks);
+	return false;
 }
 
 void tally_set_timeout(struct tally *t)

@@ -13,6 +13,8 @@
 #include "runner/job.h"
 #include "runner/stage.h"
 
+#define TALLY_PACKAGES_MAX 256
+
 struct tally {
 	struct job_plan plan;     /* commit and ref are filled in when fetch resolved them */
 	struct job_report report;
@@ -30,6 +32,11 @@ struct tally {
 	uint8_t limits_met[JOB_STEPS_MAX];  /* enum guest_limit that the step met, 0 = none */
 	uint64_t tar_bytes;       /* of the guest's artifacts, by its own account; below limits' size when guest_is_done */
 	bool wants_network[JOB_STEPS_MAX];  /* the step's output says so */
+	bool has_cache;           /* the plan keeps one */
+	uint64_t cache_bytes;     /* of the guest's cache, by its own account; 0 = none */
+	bool cache_is_taken;      /* collect looked it through and copied it */
+	char packages[TALLY_PACKAGES_MAX][128]; /* that the image must have */
+	size_t packages_len;
 	uint64_t vm_started_ms, first_step_ms;
 	uint64_t log_bytes;
 	uint32_t notes;
@@ -49,6 +56,8 @@ bool tally_message(struct tally *t, enum stage_id from, const struct stage_msg *
 /* After pack: whether what the plan asks fits the ceilings; fills report.limits (timeout before any factor). Settles
  * `refused` when it does not. Returns whether the job goes on. */
 bool tally_check_limits(struct tally *t);
+/* Whether an image with these packages ("NAME=VERSION") has what the plan asks for. Settles `refused`, naming what it lacks. */
+bool tally_check_packages(struct tally *t, char *const *packages, size_t len);
 /* After the accelerator is known: the time limit in force, into report.limits. */
 void tally_set_timeout(struct tally *t);
 /* A VM starts (again). */

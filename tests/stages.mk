@@ -14,6 +14,11 @@ test_collect_SOURCES = tests/unit/test_collect.c tests/unit/tap.c tests/unit/tap
 test_collect_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 test_collect_LDADD = libtalkoo-stages.la libtalkoo-runner.la
 
+UNIT_TESTS += test_cache
+test_cache_SOURCES = tests/unit/test_cache.c tests/unit/tap.c tests/unit/tap.h
+test_cache_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_cache_LDADD = libtalkoo-guest.la libtalkoo-stages.la libtalkoo-runner.la libtalkoo-image.la
+
 FUZZ_TARGETS += fuzz_collect
 fuzz_collect_SOURCES = tests/fuzz/fuzz_collect.c $(FUZZ_REPLAY)
 fuzz_collect_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

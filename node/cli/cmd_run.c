@@ -15,9 +15,11 @@
 #include "node/cli/view.h"
 #include "node/cli/workplace.h"
 #include "node/cli/writeout.h"
+#include "node/blobs.h"
 #include "node/config.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
+#include "runner/cachekey.h"
 #include "runner/image.h"
 
 #define TICK_MS 100
@@ -26,6 +28,7 @@
 #define EMULATION_FACTOR 15
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
+#define CACHES_CAP (4 * GIB)
 #define HOUR_MS (UINT64_C(3600000))
 
 struct run {
@@ -161,6 +164,17 @@ static int set_plan(struct run *r, struct err *err)
 	return choose_image(r, found.path, err);
 }
 
+/* The checkout, or the URL, is the project; a detached HEAD is a ref of its own. */
+static void set_cache(struct run *r)
+{
+	const struct job_source *s = &r->plan.source;
+	const bool is_trusted = !*s->ref || cachekey_ref_is_trusted(s->ref);
+	memcpy(r->plan.cache_store, r->place.caches, sizeof r->plan.cache_store);
+	cachekey_scope(*s->url ? s->url : s->local_objects, is_trusted ? s->ref : CACHEKEY_REF_READ, r->plan.cache_scope);
+	r->plan.cache_bytes = 2 * GIB;
+	r->plan.cache_may_write = is_trusted;
+}
+
 static int prepare(struct run *r, struct err *err)
 {
 	struct cli *c = r->c;
@@ -173,6 +187,7 @@ static int prepare(struct run *r, struct err *err)
 	set_limits(&r->plan, NULL);
 	memcpy(r->plan.image_store, r->place.images, sizeof r->plan.image_store);
 	memcpy(r->plan.accel_cache, r->place.accel_cache, sizeof r->plan.accel_cache);
+	set_cache(r);
 	code = set_plan(r, err);
 	if (!code && cli_option(c, "out"))
 		code = writeout_check(cli_option(c, "out"), err);
@@ -352,6 +367,7 @@ int cmd_run(struct cli *c, struct err *err)
 		code = follow(&r, err);
 	if (code)
 		return code;
+	(void)blobs_prune(r.place.caches, CACHES_CAP, NULL);
 	view_summary(&r.view, &r.report);
 	code = finish(&r, err);
 	return code ? code : (int)exitcode_of_outcome(r.report.outcome, r.report.accel);

@@ -13,6 +13,7 @@ void guest_plan_release(struct guest_plan *p)
 		return;
 	buf_release(&p->env);
 	buf_release(&p->globs);
+	buf_release(&p->cache);
 	for (size_t i = 0; i < p->steps_len; i++)
 		buf_release(&p->steps[i].script);
 	p->steps_len = 0;
@@ -147,6 +148,10 @@ static int read_file(struct tar_reader *r, const char *path, struct guest_plan *
 		return read_buf(r, &p->env, "the environment", err);
 	if (!strcmp(path, "globs"))
 		return read_buf(r, &p->globs, "the artifact globs", err);
+	if (!strcmp(path, "cache")) {
+		p->has_cache = true;
+		return read_buf(r, &p->cache, "the cached paths", err);
+	}
 	if (!strcmp(path, "limits"))
 		return read_limits(r, p, err);
 	const bool is_version = !strcmp(path, "version");
@@ -182,6 +187,7 @@ int guest_plan_read(int fd, struct guest_plan *ret, struct err *err)
 	memset(ret, 0, sizeof *ret);
 	buf_init(&ret->env, GUEST_PLAN_TEXT_MAX);
 	buf_init(&ret->globs, GUEST_PLAN_TEXT_MAX);
+	buf_init(&ret->cache, GUEST_PLAN_TEXT_MAX);
 	CLEANUP(tar_reader_release) struct tar_reader r = {0};
 	int rc = tar_reader_init(&r, tar_source_fd, &fd, err);
 	if (rc)

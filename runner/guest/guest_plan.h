@@ -25,6 +25,8 @@ struct guest_plan {
 	char shell[8];          /* "auto", "sh" or "bash" */
 	struct buf env;         /* NAME=VALUE\0… */
 	struct buf globs;       /* one a line */
+	bool has_cache;
+	struct buf cache;       /* paths relative to the source, one a line */
 	uint64_t artifact_bytes;
 	uint64_t artifact_count;
 	struct guest_step steps[JOB_STEPS_MAX];

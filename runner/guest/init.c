@@ -13,6 +13,7 @@
 
 #include "proto/base/cleanup.h"
 #include "runner/guest/artifacts.h"
+#include "runner/guest/cache.h"
 #include "runner/guest/disks.h"
 #include "runner/guest/guest_plan.h"
 #include "runner/guest/port.h"
@@ -39,8 +40,16 @@ static int start(struct port *port, struct err *err)
 	return 0;
 }
 
+static void bring_cache(const struct disk *disk, struct guest_plan *plan, struct port *port)
+{
+	const struct cache c = {"/ci/src", "/ci/cache", buf_cstr(&plan->cache), port};
+	CLEANUP(cleanup_fd) int fd = plan->has_cache && !disk_is_empty(disk) ? disk_open(disk, O_RDONLY, NULL) : -1;
+	if (fd >= 0)
+		cache_bring(&c, fd);
+}
+
 /* Disks to tree: afterwards the steps can run. */
-static int prepare(struct disk *disks, struct guest_plan *plan, struct err *err)
+static int prepare(struct disk *disks, struct guest_plan *plan, struct port *port, struct err *err)
 {
 	int rc = system_load_modules(MODULE_FOLDER, "disk", err);
 	system_identity();
@@ -57,11 +66,22 @@ static int prepare(struct disk *disks, struct guest_plan *plan, struct err *err)
 	if (!rc)
 		rc = unpack_disk(&disks[GUEST_DISK_DEPS], "/ci/deps", "the dependencies", err);
 	if (!rc)
-		rc = unpack_disk(&disks[GUEST_DISK_CACHE], "/ci/cache", "the cache", err);
+		bring_cache(&disks[GUEST_DISK_CACHE], plan, port);
 	return rc;
 }
 
-static int finish(const struct disk *disk, const struct guest_plan *plan, struct port *port, bool all_passed, struct err *err)
+static void keep_cache(const struct disk *disk, struct guest_plan *plan, struct port *port)
+{
+	const struct cache c = {"/ci/src", "/ci/cache", buf_cstr(&plan->cache), port};
+	uint8_t payload[8];
+	CLEANUP(cleanup_fd) int fd = plan->has_cache && !disk_is_empty(disk) ? disk_open(disk, O_RDWR, NULL) : -1;
+	const uint64_t bytes = fd < 0 ? 0 : cache_keep(&c, fd, disk->size_bytes);
+	port_put_le(payload, bytes, sizeof payload);
+	if (bytes)
+		port_frame(port, FRAME_CACHE, 0, payload, sizeof payload);
+}
+
+static int finish(const struct disk *disks, struct guest_plan *plan, struct port *port, bool all_passed, struct err *err)
 {
 	struct artifacts a = {.source_folder = "/ci/src",
 			      .folder = "/ci/artifacts",
@@ -69,7 +89,10 @@ static int finish(const struct disk *disk, const struct guest_plan *plan, struct
 			      .max_bytes = plan->artifact_bytes,
 			      .max_count = plan->artifact_count,
 			      .is_partial = !all_passed};
+	const struct disk *const disk = &disks[GUEST_DISK_ARTIFACTS];
 	int rc = artifacts_pick(&a, buf_cstr(&plan->globs), err);
+	if (!rc)
+		keep_cache(&disks[GUEST_DISK_CACHE], plan, port);
 	if (!rc && !disk_is_empty(disk)) {
 		CLEANUP(cleanup_fd) int fd = disk_open(disk, O_RDWR, err);
 		rc = fd < 0 ? fd : artifacts_write(&a, fd, disk->size_bytes, err);
@@ -90,11 +113,11 @@ static int run_job(struct port *port, unsigned slow, struct err *err)
 	static struct disk disks[GUEST_DISKS_LEN];
 	static struct guest_plan plan;
 	bool all_passed = false;
-	int rc = prepare(disks, &plan, err);
+	int rc = prepare(disks, &plan, port, err);
 	if (!rc)
 		rc = steps_run(&plan, port, slow, &all_passed, err);
 	if (!rc)
-		rc = finish(&disks[GUEST_DISK_ARTIFACTS], &plan, port, all_passed, err);
+		rc = finish(disks, &plan, port, all_passed, err);
 	return rc;
 }
 

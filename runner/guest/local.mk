@@ -3,6 +3,7 @@
 pkglibexec_PROGRAMS += talkoo-init
 GUEST_PURE_SOURCES = \
 	runner/guest/artifacts.c runner/guest/artifacts.h \
+	runner/guest/cache.c runner/guest/cache.h \
 	runner/guest/guest_plan.c runner/guest/guest_plan.h \
 	runner/guest/port.c runner/guest/port.h \
 	runner/guest/scratchfs.c runner/guest/scratchfs.h \

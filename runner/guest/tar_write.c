@@ -71,7 +71,7 @@ static void octal(uint8_t *field, size_t len, uint64_t value)
 }
 
 /* POSIX.1-2017, pax, "ustar Header Block" */
-static int header(struct tar_writer *w, const char *name, char type, uint32_t mode, uint64_t size, struct err *err)
+static int header(struct tar_writer *w, const char *name, const char *target, char type, uint32_t mode, uint64_t size, struct err *err)
 {
 	uint8_t h[BLOCK] = {0};
 	memcpy(h, name, strnlen(name, 100));
@@ -79,9 +79,10 @@ static int header(struct tar_writer *w, const char *name, char type, uint32_t mo
 	octal(h + 108, 8, 0);
 	octal(h + 116, 8, 0);
 	octal(h + 124, 12, size);
-	octal(h + 136, 12, 0);
+	octal(h + 136, 12, w->mtime < USTAR_SIZE_MAX ? w->mtime : USTAR_SIZE_MAX);
 	memset(h + 148, ' ', 8);
 	h[156] = (uint8_t)type;
+	memcpy(h + 157, target, strnlen(target, 100));
 	memcpy(h + 257, "ustar\00000", 8);
 	octal(h + 329, 8, 0);
 	octal(h + 337, 8, 0);
@@ -102,12 +103,14 @@ static size_t pax_record(char *out, const char *key, const char *value)
 	return (size_t)sprintf(out, "%zu %s=%s\n", len, key, value);
 }
 
-static size_t pax_records(char *out, const char *path, uint64_t size)
+static size_t pax_records(char *out, const char *path, const char *target, uint64_t size)
 {
 	char number[24];
 	size_t len = 0;
 	if (strlen(path) > 100)
 		len += pax_record(out, "path", path);
+	if (strlen(target) > 100)
+		len += pax_record(out + len, "linkpath", target);
 	if (size > USTAR_SIZE_MAX) {
 		snprintf(number, sizeof number, "%llu", (unsigned long long)size);
 		len += pax_record(out + len, "size", number);
@@ -116,36 +119,41 @@ static size_t pax_records(char *out, const char *path, uint64_t size)
 }
 
 /* Headers of one entry, if it fits with its content and the end mark. */
-static int entry(struct tar_writer *w, const char *path, char type, uint32_t mode, uint64_t size, struct err *err)
+static int entry(struct tar_writer *w, const char *path, const char *target, char type, uint32_t mode, uint64_t size, struct err *err)
 {
-	if (strlen(path) > PATH_BYTES_MAX)
+	if (strlen(path) > PATH_BYTES_MAX || strlen(target) > PATH_BYTES_MAX)
 		return err_set(err, ERR_LIMIT, "a path is over %d bytes long", PATH_BYTES_MAX);
-	char pax[PATH_BYTES_MAX + 128];
-	const size_t pax_len = pax_records(pax, path, size);
+	char pax[2 * PATH_BYTES_MAX + 128];
+	const size_t pax_len = pax_records(pax, path, target, size);
 	const uint64_t need = (pax_len ? BLOCK + padded(pax_len) : 0) + BLOCK + END_LEN;
 	const uint64_t room = w->limit_bytes - w->at_bytes;
 	if (w->limit_bytes < w->at_bytes || need > room || size > room - need || padded(size) > room - need)
-		return err_set(err, ERR_LIMIT, "the artifact disk is full");
+		return err_set(err, ERR_LIMIT, "the disk for it is full");
 	int rc = 0;
 	if (pax_len) {
-		rc = header(w, "pax", 'x', 0644, pax_len, err);
+		rc = header(w, "pax", "", 'x', 0644, pax_len, err);
 		if (!rc)
 			rc = put(w, pax, pax_len, err);
 		if (!rc)
 			rc = put(w, NULL, padded(pax_len) - pax_len, err);
 	}
-	return rc ? rc : header(w, path, type, mode, size > USTAR_SIZE_MAX ? 0 : size, err);
+	return rc ? rc : header(w, path, target, type, mode, size > USTAR_SIZE_MAX ? 0 : size, err);
 }
 
 int tar_write_folder(struct tar_writer *w, const char *path, struct err *err)
 {
-	return entry(w, path, '5', 0755, 0, err);
+	return entry(w, path, "", '5', 0755, 0, err);
+}
+
+int tar_write_link(struct tar_writer *w, const char *path, const char *target, struct err *err)
+{
+	return entry(w, path, target, '2', 0777, 0, err);
 }
 
 int tar_write_file(struct tar_writer *w, const char *path, bool executable, int content_fd, uint64_t size_bytes,
 		   struct err *err)
 {
-	int rc = entry(w, path, '0', executable ? 0755 : 0644, size_bytes, err);
+	int rc = entry(w, path, "", '0', executable ? 0755 : 0644, size_bytes, err);
 	if (rc)
 		return rc;
 	uint64_t left = size_bytes;

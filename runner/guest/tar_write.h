@@ -1,5 +1,6 @@
-/* Writes the artifact tar: ustar, with pax headers where a path is over 100 bytes or a file over 8 GiB. Regular files and
- * folders only, uid = gid = 0, no names, mtime 0, so that equal artifacts make equal tars.
+/* Writes the artifact tar and the cache tar: ustar, with pax headers where a path or a link is over 100 bytes or a file over 8 GiB.
+ * uid = gid = 0, no names. Artifacts are regular files and folders with mtime 0, so that equal artifacts make equal tars; a cache has symbolic
+ * links and times too, for build systems look at them.
  *
  * Must not know: which files, frames. Links: base. Never writes past its limit: an entry that would not fit (with the
  * end mark behind it) is refused with ERR_LIMIT before its first byte, and the writer stays usable. */
@@ -17,6 +18,7 @@ struct tar_writer {
 	uint64_t limit_bytes, at_bytes;
 	uint8_t *buf; /* owned */
 	size_t len;
+	uint64_t mtime; /* of the entries that follow, in seconds; 0 until its user sets it */
 };
 
 /* fd: written from its current position on; stays the caller's. limit_bytes: of the whole tar. ERR_NOMEM. */
@@ -28,6 +30,8 @@ int tar_write_folder(struct tar_writer *w, const char *path, struct err *err) MU
  * was written. ERR_IO: the tar is broken from here. */
 int tar_write_file(struct tar_writer *w, const char *path, bool executable, int content_fd, uint64_t size_bytes,
 		   struct err *err) MUST_CHECK;
+/* A symbolic link; target: not empty, under 4,096 bytes. */
+int tar_write_link(struct tar_writer *w, const char *path, const char *target, struct err *err) MUST_CHECK;
 /* The end mark, and all that is buffered. Afterwards at_bytes is the tar's length. */
 int tar_write_end(struct tar_writer *w, struct err *err) MUST_CHECK;
 

@@ -367,6 +367,7 @@ int plan_ambient_parse(const char *path, const void *bytes, size_t len, const st
 	CLEANUP(yaml_release) struct yaml doc = {0};
 	CLEANUP(plan_release) struct plan plan = {0};
 	struct maker m = {.tree = tree, .plan = &plan};
+	plan.has_cache = true;
 	int rc = yaml_parse(&doc, path, bytes, len, PLAN_BYTES_MAX, err);
 	if (!rc && yaml_is_empty(&doc))
 		rc = yaml_err(doc.root, err, "the file is empty");

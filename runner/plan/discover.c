@@ -111,6 +111,14 @@ static json_t *globs_to_json(const struct plan *p)
 	return list;
 }
 
+static json_t *texts_to_json(char *const *texts, size_t len)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < len; i++)
+		json_array_append_new(list, json_string(texts[i]));
+	return list;
+}
+
 static json_t *plan_to_json(const struct plan *p)
 {
 	const struct plan_resources *r = &p->resources;
@@ -118,8 +126,13 @@ static json_t *plan_to_json(const struct plan *p)
 				      (json_int_t)r->memory_bytes, "disk_bytes", (json_int_t)r->disk_bytes, "timeout_ms",
 				      (json_int_t)r->timeout_ms);
 	/* json_pack's "o" takes each part, also when another part is NULL and it fails */
-	return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "v", 1, "image", p->image, "resources", resources, "environment",
-			 env_to_json(p), "steps", steps_to_json(p), "artifacts", globs_to_json(p));
+	json_t *plan = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "v", 1, "image", p->image, "resources", resources, "environment",
+				 env_to_json(p), "steps", steps_to_json(p), "artifacts", globs_to_json(p));
+	if (plan && p->has_cache)
+		json_object_set_new(plan, "cache", texts_to_json(p->cache, p->cache_len));
+	if (plan && p->packages_len)
+		json_object_set_new(plan, "packages", texts_to_json(p->packages, p->packages_len));
+	return plan;
 }
 
 int plan_canonical(const struct plan *p, struct buf *ret, struct err *err)

@@ -379,6 +379,27 @@ static int read_artifacts(const struct yaml_node *value, void *record, struct er
 	return rc;
 }
 
+static int read_cache(const struct yaml_node *value, void *record, struct err *err)
+{
+	struct plan *plan = record;
+	int rc = schema_list(value, 0, PLAN_CACHE_MAX, err);
+	plan->has_cache = !rc;
+	for (const struct yaml_node *c = rc ? NULL : value->first; c && !rc; c = c->next) {
+		const char *text;
+		rc = schema_text(c, 1, PLAN_GLOB_LEN_MAX, &text, err);
+		const char *fault = rc ? NULL : strpbrk(text, "*?[") ? "must be a path, not a pattern" : plan_glob_fault(text);
+		if (fault) {
+			yaml_err(c, err, "%s", fault);
+			err_hint(err, "a file or folder below the source that the steps make, for example node_modules; /ci/cache is kept anyway");
+			return ERR_INVALID;
+		}
+		if (!rc && !(plan->cache[plan->cache_len] = strdup(text)))
+			rc = err_set(err, ERR_NOMEM, "out of memory");
+		plan->cache_len += !rc;
+	}
+	return rc;
+}
+
 static const struct schema_field resources_fields[] = {
 	{.name = "cpus", .kind = SCHEMA_NUMBER, .min = 1, .max = 256, SCHEMA_AT(struct plan_resources, cpus),
 	 .help = "processors of the VM"},
@@ -409,6 +430,9 @@ static const struct schema_field plan_fields[] = {
 	{.name = "artifacts", .kind = SCHEMA_OTHER, .read = read_artifacts,
 	 .json = "{\"type\":\"array\",\"maxItems\":64,\"items\":{\"type\":\"string\",\"pattern\":\"^[^/]\"}}",
 	 .help = "globs of files to keep, relative to the source; ** is any number of folders"},
+	{.name = "cache", .kind = SCHEMA_OTHER, .read = read_cache,
+	 .json = "{\"type\":\"array\",\"maxItems\":16,\"items\":{\"type\":\"string\",\"pattern\":\"^[^/*?\\\\[]+\"}}",
+	 .help = "paths of the source that are kept, with /ci/cache, for the next run of the same plan on the same branch"},
 };
 
 int plan_schema(struct buf *ret, struct err *err)
@@ -481,6 +505,10 @@ void plan_release(struct plan *p)
 		free(p->steps[i].needs);
 	for (size_t i = 0; i < p->globs_len; i++)
 		free(p->globs[i]);
+	for (size_t i = 0; i < p->cache_len; i++)
+		free(p->cache[i]);
+	for (size_t i = 0; i < p->packages_len; i++)
+		free(p->packages[i]);
 	free(p->env);
 	free(p->steps);
 	plan_matrix_release(&p->matrix);

@@ -36,6 +36,8 @@
 #define PLAN_ENV_NAME_MAX 64      /* bytes with the 0 */
 #define PLAN_GLOBS_MAX 64
 #define PLAN_GLOB_LEN_MAX 255
+#define PLAN_CACHE_MAX 16
+#define PLAN_PACKAGES_MAX 256
 #define PLAN_IMAGE_MAX 128        /* bytes with the 0 */
 #define PLAN_NOTES_MAX 8
 #define PLAN_STEP_FILE_MAX 160
@@ -106,6 +108,11 @@ struct plan {
 	size_t steps_len;
 	char *globs[PLAN_GLOBS_MAX];  /* owned; relative, no empty, "." or ".." parts */
 	size_t globs_len;
+	bool has_cache;               /* /ci/cache is kept over runs, and … */
+	char *cache[PLAN_CACHE_MAX];  /* … these paths of the source with it; owned; relative, no empty, "." or ".." parts */
+	size_t cache_len;
+	char *packages[PLAN_PACKAGES_MAX]; /* that the image must have; owned */
+	size_t packages_len;
 	char notes[PLAN_NOTES_MAX][160]; /* what a person should know of how it was read; lint shows them */
 	size_t notes_len;
 	struct plan_matrix matrix;    /* before plan_take_cell() made one of its cells of the plan; else empty */

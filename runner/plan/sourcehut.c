@@ -19,9 +19,7 @@
 struct maker {
 	struct plan *plan;
 	char folder[NAME_MAX_BYTES + 1]; /* of the source below the home folder */
-	struct buf packages;             /* quoted, a blank before each */
 	struct buf outside;              /* artifacts that lie elsewhere than in the source; patterns for a shell */
-	const struct yaml_node *packages_at;
 };
 
 static bool is_plain(const char *text, const char *more)
@@ -64,17 +62,19 @@ static int read_arch(const struct yaml_node *value, void *record, struct err *er
 static int read_packages(const struct yaml_node *value, void *record, struct err *err)
 {
 	struct maker *m = record;
-	int rc = schema_list(value, 0, LIST_MAX, err);
+	int rc = schema_list(value, 0, PLAN_PACKAGES_MAX, err);
 	for (const struct yaml_node *c = rc ? NULL : value->first; c && !rc; c = c->next) {
 		const char *text;
 		rc = schema_text(c, 1, NAME_MAX_BYTES, &text, err);
 		if (!rc && (!is_plain(text, "._+:/@-") || *text == '-'))
 			rc = yaml_err(c, err, "is no package name");
-		if (!rc)
-			buf_printf(&m->packages, " %s", text);
+		if (rc)
+			return rc;
+		if (!(m->plan->packages[m->plan->packages_len] = strdup(text)))
+			return err_set(err, ERR_NOMEM, "out of memory");
+		m->plan->packages_len++;
 	}
-	m->packages_at = value;
-	return rc ? rc : buf_check(&m->packages, "packages", err);
+	return rc;
 }
 
 static int refuse(const struct yaml_node *value, void *record, struct err *err)
@@ -179,31 +179,6 @@ static int read_artifacts(struct maker *m, const struct yaml_node *value, struct
 	return rc;
 }
 
-#define NEED_PACKAGES                                                                                                  \
-	"# busybox has some of these programs without any packages: ask for their databases\nlacks=\nfor p in%s\ndo\n"                                                                                     \
-	"\tif [ -e /var/lib/dpkg/status ]; then dpkg-query -W \"$p\" >/dev/null 2>&1 && continue\n"               \
-	"\telif [ -d /lib/apk/db ]; then apk info -e \"$p\" >/dev/null 2>&1 && continue\n"                      \
-	"\telif [ -d /var/lib/pacman ]; then pacman -Q \"$p\" >/dev/null 2>&1 && continue\n"                     \
-	"\telif [ -d /var/lib/rpm ]; then rpm -q \"$p\" >/dev/null 2>&1 && continue\n"                           \
-	"\telse command -v \"$p\" >/dev/null && continue\n\tfi\n"                                                      \
-	"\tlacks=\"$lacks $p\"\ndone\n"                                                                                \
-	"if [ -n \"$lacks\" ]; then\n"                                                                                 \
-	"\techo \"the image lacks these packages:$lacks\"\n"                                                           \
-	"\techo 'nothing can be installed, as jobs have no network: choose or build an image that has them'\n"        \
-	"\texit 1\nfi\n"
-
-static int need_packages(struct maker *m, struct err *err)
-{
-	if (!m->packages.len)
-		return 0;
-	CLEANUP(buf_release) struct buf run;
-	buf_init(&run, 2 * TEXT_MAX);
-	buf_printf(&run, NEED_PACKAGES, buf_cstr(&m->packages));
-	const int rc = buf_check(&run, "packages", err);
-	const struct plan_new_step step = {.name = "packages", .run = buf_cstr(&run), .from = m->packages_at};
-	return rc ? rc : plan_add_step(m->plan, &step, err);
-}
-
 /* What stands before each task. A task that ended the build well leaves ~/.build-complete. */
 static int write_prelude(struct maker *m, struct buf *out, struct err *err)
 {
@@ -287,8 +262,6 @@ static int make_steps(struct maker *m, const struct yaml_node *root, struct err 
 		plan_note(m->plan, "no sources: the commit is in ~/src");
 	}
 	int rc = read_artifacts(m, yaml_get(root, "artifacts"), err);
-	if (!rc)
-		rc = need_packages(m, err);
 	return rc ? rc : read_tasks(m, yaml_get(root, "tasks"), err);
 }
 
@@ -298,14 +271,12 @@ int plan_sourcehut_parse(const char *path, const void *bytes, size_t len, const 
 	CLEANUP(yaml_release) struct yaml doc = {0};
 	CLEANUP(plan_release) struct plan plan = {0};
 	struct maker m = {.plan = &plan};
-	buf_init(&m.packages, TEXT_MAX);
 	buf_init(&m.outside, TEXT_MAX);
 	int rc = yaml_parse(&doc, path, bytes, len, PLAN_BYTES_MAX, err);
 	if (!rc)
 		rc = schema_read(doc.root, fields, ARRAY_LEN(fields), &m, err);
 	if (!rc)
 		rc = make_steps(&m, doc.root, err);
-	buf_release(&m.packages);
 	buf_release(&m.outside);
 	if (rc)
 		return rc;

@@ -93,6 +93,18 @@ repository() {
 	)
 }
 
+# the outcome digest in FILE, the JSON of `run` or `results`; of CELL where the jobs have cells
+digest_of() { # FILE [CELL]
+	python3 - "$1" "${2-}" <<-'X'
+		import json, sys
+		for line in open(sys.argv[1]):
+		    object = json.loads(line)
+		    for r in object.get("results", [object]):
+		        if "outcome_digest" in r and r.get("cell", sys.argv[2]) == sys.argv[2]:
+		            print(r["outcome_digest"])
+	X
+}
+
 # poll SECONDS COMMAND…: until it succeeds
 poll() {
 	local i

@@ -63,6 +63,11 @@ expect 4 "watch: a result, of nobody trusted" -- "${mt[@]}" watch "$job" --timeo
 expect 0 "trust add" -- "${mt[@]}" trust add "$node" --operator friend
 expect 0 "the verdict on somebody else's machine" -- "${mt[@]}" results "$commit" --project "$link" --exit-code
 prints '^passed '
+"${mt[@]}" results "$commit" --project "$link" --json >"$dir/results.json"
+talkoo run --json >"$dir/run.json" 2>/dev/null
+there=$(digest_of "$dir/results.json")
+[ ${#there} -eq 64 ] && [ "$there" = "$(digest_of "$dir/run.json")" ]
+ok $? "the same outcome digest at home and at the volunteer's ($there)"
 expect 0 "the log, through the network" -- "${mt[@]}" log "$job"
 prints '^the end'
 expect 0 "the artifacts, through the network" -- "${mt[@]}" artifacts "$job" --out "$dir/got"

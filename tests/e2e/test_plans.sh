@@ -54,6 +54,26 @@ expect 1 "stops at the first failure" -- talkoo run --image mini --out "$dir/non
 [ ! -e "$dir/none/must-not-exist" ]
 ok $? "the second action did not run"
 
+# the cache is kept over the runs of a branch; another's ref reads it and leaves nothing
+plan <<'P'
+plan:
+  - action: shell
+    shell: |
+      n=$(cat /ci/cache/n 2>/dev/null || echo 0)
+      echo $((n + 1)) > /ci/cache/n
+      echo "this is run $((n + 1))"
+      test $n != 1
+P
+counts() { # N, EXIT CODE, TEXT, OPTIONS of run
+	expect "$2" "$3" -- talkoo run --image mini "${@:4}"
+	prints "^this is run $1\$"
+}
+counts 1 0 "the cache starts empty"
+counts 2 1 "and is kept over runs, also when a step fails"
+git update-ref refs/pull/1/head HEAD
+counts 3 0 "an untrusted ref reads it" --ref refs/pull/1/head
+counts 3 0 "and has left nothing in it"
+
 plan <<'P'
 plan:
   - action: shell

@@ -19,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char base[] = "/tmp/talkoo-fuzz-XXXXXX", folder[64], victim[64];
 	int pair[2];
 	CLEANUP(cleanup_fd) int disk = memfd_create("disk", MFD_CLOEXEC);
+	CLEANUP(cleanup_fd) int cache = memfd_create("cache", MFD_CLOEXEC);
 	if (size > TAR_MAX || disk < 0 || io_write_full(disk, data, size, NULL) || !mkdtemp(base) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
 		return 0;
@@ -26,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	snprintf(victim, sizeof victim, "%s/victim", base);
 	CLEANUP(cleanup_fd) int out = mkdir(folder, 0700) ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const struct stage_collect s = {.msg_fd = pair[1], .artifacts_fd = disk, .tar_bytes = size, .out_fd = out,
-					.max_bytes = TAR_MAX, .max_count = 16};
+					.max_bytes = TAR_MAX, .max_count = 16,
+					.cache_fd = disk, .cache_bytes = size, .cache_out_fd = cache};
 	const int status = stage_collect_run(&s);
 	if (status != 0 && status != 1)
 		abort();

@@ -36,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case STAGE_MSG_REF_SEEN:
 	case STAGE_MSG_COMMIT:
 	case STAGE_MSG_NOTE:
+	case STAGE_MSG_PACKAGE:
 		must_be_text(msg.u.text, sizeof msg.u.text);
 		break;
 	case STAGE_MSG_PLAN:
@@ -62,6 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case STAGE_MSG_GUEST_LIMIT:
 	case STAGE_MSG_NETWORK_WANTED:
 	case STAGE_MSG_PROGRESS:
+	case STAGE_MSG_CACHE:
+	case STAGE_MSG_CACHE_TAKEN:
 		break;
 	case STAGE_MSG_TYPES_LEN:
 		abort();
