@@ -208,8 +208,7 @@ static void run(struct net *n, uint64_t ms)
 
 static struct session_hello hello_of(const struct net *n, size_t i)
 {
-	(void)n;
-	(void)i;
+	(void)n, (void)i;
 	struct session_hello h = {.version_min = 1, .version_max = 1, .kinds = {1, 2, 3, 4, 5, 6}, .kinds_len = 6, .topics = {topic_a}, .topics_len = 1};
 	return h;
 }
@@ -529,6 +528,37 @@ static void test_floods(void)
 	buf_release(&b);
 	net_release(&n);
 }
+/* An answer to a comparison that was never begun teaches nothing; every question takes one answer. */
+static void test_unasked(void)
+{
+	struct net n;
+	net_init(&n, 3);
+	const struct session_hello h = hello_of(&n, 0);
+	const struct recset_item item = {.expires_ms = UNIX_MS + DAY_MS, .id = {{42}}};
+	struct recset set;
+	CLEANUP(buf_release) struct buf message, b;
+	buf_init(&message, RECONCILE_MESSAGE_MAX);
+	buf_init(&b, 1 << 15);
+	recset_init(&set, 10);
+	OK(recset_insert(&set, &item), "an id that nobody else has");
+	reconcile_open(&(struct reconcile_side){RECONCILE_INITIATOR, &set, UNIX_MS}, &message); /* lists it: so would an answer */
+	gossip_range_encode(&(struct gossip_range){.topic = topic_a, .kind = RECORD_JOB, .cutoff_ms = UNIX_MS, .role = RECONCILE_RESPONDER,
+						   .message = message.data, .len = message.len}, &b);
+	struct gossip *g = n.nodes[0].g;
+	OK(gossip_peer_open(g, 2, &h, false, false, n.now_ms) && gossip_input(g, 2, MSG_RECONCILE, b.data, b.len, n.now_ms), "well formed");
+	settle(&n);
+	OK(gossip_peer_stats(g, 2)->faults[GOSSIP_FAULT_UNASKED] == 1 && !n.nodes[0].sent[MSG_GET], "counted, and nothing learned");
+	OK(gossip_peer_open(g, 3, &h, false, true, n.now_ms), "a peer that was called");
+	run(&n, 10);
+	const unsigned questions = n.nodes[0].sent[MSG_RECONCILE];
+	for (unsigned i = 0; i < questions + 5; i++)
+		gossip_input(g, 3, MSG_RECONCILE, b.data, b.len, n.now_ms);
+	settle(&n);
+	OK(questions > 0 && n.nodes[0].sent[MSG_GET] == 1, "what was asked for is believed: the id is fetched");
+	INTEQ(gossip_peer_stats(g, 3)->faults[GOSSIP_FAULT_UNASKED], 5);
+	recset_release(&set);
+	net_release(&n);
+}
 
 static void test_expiry(void)
 {
@@ -564,6 +594,7 @@ int main(void)
 	test_newer(false);
 	test_topics();
 	test_floods();
+	test_unasked();
 	test_expiry();
 	return tap_done();
 }
