@@ -438,6 +438,14 @@ static int compare_ahead(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* The median; of two in the middle the one that finds less wrong: half of the peers convince nobody. */
+static int64_t median(int64_t *values, size_t len)
+{
+	qsort(values, len, sizeof *values, compare_ahead);
+	const int64_t upper = values[len / 2], lower = values[(len - 1) / 2];
+	return llabs(lower) < llabs(upper) ? lower : upper;
+}
+
 bool net_clock(const struct node *n, int64_t *ret_ahead_ms)
 {
 	struct network_peer *peers = n->net ? calloc(NETWORK_CONNECTIONS_MAX, sizeof *peers) : NULL;
@@ -449,13 +457,12 @@ bool net_clock(const struct node *n, int64_t *ret_ahead_ms)
 			dialled[dialled_len++] = all[i];
 	}
 	free(peers);
-	/* those who call us may be one liar's: they speak only where we called nobody, and not fewer than three of them */
-	int64_t *use = dialled_len ? dialled : all;
-	const size_t use_len = dialled_len ? dialled_len : len >= 3 ? len : 0;
-	if (!use_len)
+	/* those who call us may be one liar's: by themselves they speak only where we called nobody, and not fewer than three of them … */
+	if (!dialled_len && len < 3)
 		return false;
-	qsort(use, use_len, sizeof *use, compare_ahead);
-	*ret_ahead_ms = use[use_len / 2];
+	const int64_t of_all = median(all, len), of_dialled = dialled_len ? median(dialled, dialled_len) : of_all;
+	/* … but one or two that we called, and that all others contradict, do not stop this node either */
+	*ret_ahead_ms = dialled_len < 3 && len >= 3 && llabs(of_all) < llabs(of_dialled) ? of_all : of_dialled;
 	return true;
 }
 

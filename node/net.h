@@ -76,7 +76,8 @@ size_t net_peers(const struct node *n, struct network_peer *ret, size_t max);
 int net_connect(struct node *n, const struct node_addr *addr, struct err *err) MUST_CHECK;
 /* Where others may call this node; false: it only dials out. */
 bool net_address(const struct node *n, struct node_addr *ret);
-/* Ours ahead of the median of the peers that we dialled (of all, when at least three dialled us); false: nobody to compare with. */
+/* Ours ahead of the median of the peers that we dialled, or of all where those find less wrong and there are at least three; false: nobody
+ * to compare with. */
 bool net_clock(const struct node *n, int64_t *ret_ahead_ms);
 
 struct net_counts {
