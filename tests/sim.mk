@@ -1,7 +1,8 @@
 # The simulator (tests/sim/sim.h); by hand: ./test_sim SEED [trace]. In check: seeds 1 to 500, half of them in either program, so that
 # two cores share them; with sanitizers, which take four times as long, 120.
 UNIT_TESTS += test_sim test_sim_more
-SIM_SOURCES = tests/sim/test_sim.c tests/sim/sim.c tests/sim/sim_link.c tests/sim/sim_node.c tests/sim/sim.h tests/unit/tap.c tests/unit/tap.h
+SIM_SOURCES = tests/sim/test_sim.c tests/sim/check.c tests/sim/lies.c tests/sim/play.h tests/sim/sim.c tests/sim/sim_evil.c \
+	tests/sim/sim_link.c tests/sim/sim_node.c tests/sim/sim.h tests/unit/tap.c tests/unit/tap.h
 SIM_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
 test_sim_SOURCES = $(SIM_SOURCES)
 test_sim_CFLAGS = $(SIM_CFLAGS)

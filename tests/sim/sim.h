@@ -4,7 +4,8 @@
  *   sim_new(seed, folder, is_traced) … sim_add_node() … sim_start() … sim_run_until(ms) … sim_free()
  *
  * sim.c: time, chance, events. sim_link.c: connections (in order, delayed; they die, stall, are held by a partition).
- * sim_node.c: a node's life and its hooks; its store outlives a crash, without what was not committed.
+ * sim_node.c: a node's life and its hooks; its store outlives a crash, without what was not committed; sleep, wrong clocks.
+ * sim_evil.c: a node that lies to its peers, and callers that are no node at all.
  * Must not know: what is tested (test_sim.c). */
 #ifndef TALKOO_TESTS_SIM_SIM_H
 #define TALKOO_TESTS_SIM_SIM_H
@@ -14,16 +15,18 @@
 #include "node/net.h"
 
 #define SIM_NODES_MAX 20
+#define SIM_LIES_MAX 512
+#define SIM_HEARD_MAX 64
 #define SIM_T0 UINT64_C(1790000000000) /* unix ms at virtual 0 */
 
-enum sim_event_type { SIM_WORK = 1, SIM_TICK, SIM_TASK, SIM_RUN_END, SIM_REACH, SIM_BYTES, SIM_LOST, SIM_CRASH, SIM_RESTART };
+enum sim_event_type { SIM_WORK = 1, SIM_TICK, SIM_TASK, SIM_RUN_END, SIM_REACH, SIM_BYTES, SIM_LOST, SIM_CRASH, SIM_RESTART, SIM_WAKE, SIM_PRANK_END };
 
 struct sim_event {
 	uint64_t at_ms, seq;
 	enum sim_event_type type;
 	unsigned node;   /* whose */
 	unsigned life;   /* of the node: an event of an earlier one is void */
-	uint32_t number; /* SIM_BYTES, SIM_LOST, SIM_REACH: link; SIM_TASK, SIM_RUN_END: index */
+	uint32_t number; /* SIM_BYTES, SIM_LOST, SIM_REACH: link; SIM_TASK, SIM_RUN_END: index; SIM_PRANK_END: connection */
 	unsigned side;
 };
 
@@ -46,10 +49,18 @@ struct sim_node {
 	bool task_used[64];
 	struct sim_run runs[8];
 	unsigned side; /* of the partition */
+	int64_t skew_ms;          /* its wall clock, ahead of the right one */
+	uint64_t asleep_until_ms; /* 0: awake */
+	bool is_willing; /* its policy takes the jobs */
+	bool is_deaf;  /* only dials out */
+	bool is_newer; /* of version N+1: a kind more in its hello */
+	bool is_evil;  /* its peers are told `lies`, and given them when they ask */
+	struct record *lies[SIM_LIES_MAX], *heard[SIM_HEARD_MAX]; /* references; heard: true ones, to be said again */
+	size_t lies_len, heard_len;
 };
 
 struct sim_odds { /* of 1,000 */
-	unsigned dial_lost, dies, stalls;
+	unsigned dial_lost, dies, stalls, corrupts;
 	unsigned delay_max_ms;
 };
 
@@ -57,6 +68,7 @@ struct sim {
 	uint64_t now_ms, seed, seq;
 	uint8_t key[32];
 	uint64_t draws;
+	uint64_t corrupted, pranks; /* bits turned on the way; callers that were no node */
 	bool is_traced, is_parted;
 	struct sim_odds odds;
 	struct sim_event *events; /* a heap by (at_ms, seq) */
@@ -85,6 +97,24 @@ void sim_node_free(struct sim_node *n);
 void sim_node_event(struct sim_node *n, const struct sim_event *e);
 void sim_node_poke(struct sim_node *n);
 void sim_node_want_work(struct sim_node *n);
+
+/* Its machine sleeps: nothing of it moves, what is sent to it waits. */
+void sim_node_sleep(struct sim_node *n, uint64_t ms);
+bool sim_node_is_asleep(const struct sim_node *n);
+/* How a simulated run of that job ends. */
+enum job_outcome sim_outcome_of(const struct id32 *job);
+uint64_t sim_node_unix_ms(const struct sim_node *n);
+
+/* For an action that is not the transport's. */
+void sim_evil_act(struct sim_node *n, const struct network_action *a);
+/* Tells it to its peers as if it had been admitted, again after each start. */
+void sim_evil_tell(struct sim_node *n, struct record *r /* takes */);
+void sim_evil_tell_again(struct sim_node *n);
+/* What it heard of others, told once more, out of order. */
+void sim_evil_replay(struct sim_node *n);
+void sim_evil_release(struct sim_node *n);
+/* Somebody calls n and says what is no handshake, or a part of one; goes after a while, or waits to be hung up on. */
+void sim_prank(struct sim_node *n);
 
 void sim_link_dial(struct sim_node *from, const struct network_action *a);
 void sim_link_flush(struct sim_node *n, uint32_t connection);

@@ -24,7 +24,7 @@ struct sim_link {
 	struct sim_link *next;
 	uint32_t number;
 	struct end ends[2]; /* 0: who called */
-	uint64_t passed, dies_at, stalls_at;
+	uint64_t passed, dies_at, stalls_at, corrupts_at;
 	bool is_reached;
 };
 
@@ -35,7 +35,8 @@ static bool is_up(const struct end *e)
 
 static bool is_held(const struct sim_link *l)
 {
-	return l->ends[0].node->sim->is_parted && l->ends[0].node->side != l->ends[1].node->side;
+	const struct sim_node *a = l->ends[0].node, *b = l->ends[1].node;
+	return (a->sim->is_parted && a->side != b->side) || sim_node_is_asleep(a) || sim_node_is_asleep(b);
 }
 
 static struct sim_link *find(struct sim *s, uint32_t number)
@@ -76,6 +77,10 @@ static void lose(struct sim_link *l, unsigned side)
 		e->connection = 0;
 		return;
 	}
+	if (sim_node_is_asleep(e->node)) {
+		later(l, SIM_LOST, side, e->node->asleep_until_ms - e->node->sim->now_ms);
+		return;
+	}
 	e->connection = 0;
 	sim_say(e->node->sim, "lost node=%u connection=%u", e->node->index, connection);
 	network_lost(net_network(e->node->n), connection, e->node->sim->now_ms + 1000);
@@ -95,7 +100,9 @@ void sim_link_dial(struct sim_node *from, const struct network_action *a)
 	for (size_t i = 0; i < s->nodes_len; i++)
 		if (node_id_eq(&s->nodes[i].id, &a->addr.id))
 			l->ends[1].node = &s->nodes[i];
-	l->dies_at = sim_draw(s, 1000) < s->odds.dies ? sim_draw(s, 20000) : UINT64_MAX;
+	/* half of them while hands are shaken */
+	l->dies_at = sim_draw(s, 1000) < s->odds.dies ? sim_draw(s, sim_draw(s, 2) ? 20000 : 1000) : UINT64_MAX;
+	l->corrupts_at = sim_draw(s, 1000) < s->odds.corrupts ? sim_draw(s, sim_draw(s, 2) ? 20000 : 1000) : UINT64_MAX;
 	l->stalls_at = sim_draw(s, 1000) < s->odds.stalls ? sim_draw(s, 20000) : UINT64_MAX;
 	l->next = s->links;
 	s->links = l;
@@ -112,8 +119,12 @@ static void reach(struct sim_link *l)
 	char from[32];
 	if (!is_up(caller))
 		return;
+	if (sim_node_is_asleep(called->node)) {
+		later(l, SIM_LOST, 0, CALL_MS);
+		return;
+	}
 	snprintf(from, sizeof from, "10.0.0.%u:%u", caller->node->index + 1, 1024 + l->number % 60000);
-	if (called->node->n)
+	if (called->node->n && !called->node->is_deaf)
 		called->connection = network_accepted(net_network(called->node->n), from, s->now_ms + 1000);
 	called->life = called->node->life;
 	if (!called->connection) {
@@ -145,6 +156,11 @@ static void put(struct sim_link *l, unsigned to, const uint8_t *bytes, size_t le
 		e->first = g;
 	e->last = g;
 	e->waiting += len;
+	if (l->corrupts_at < l->passed + len && l->corrupts_at >= l->passed) {
+		g->bytes[l->corrupts_at - l->passed] ^= (uint8_t)(1u << sim_draw(s, 8));
+		s->corrupted++;
+		sim_say(s, "corrupted link=%u", l->number);
+	}
 	l->passed += len;
 	const uint64_t at = s->now_ms + delay(s);
 	e->arrives_ms = at > e->arrives_ms ? at : e->arrives_ms;

@@ -28,7 +28,12 @@ static void at(struct sim_node *n, enum sim_event_type type, uint32_t number, ui
 static uint64_t on_now(void *user)
 {
 	const struct sim_node *n = user;
-	return SIM_T0 + n->sim->now_ms;
+	return SIM_T0 + n->sim->now_ms + (uint64_t)n->skew_ms;
+}
+
+uint64_t sim_node_unix_ms(const struct sim_node *n)
+{
+	return SIM_T0 + n->sim->now_ms + (uint64_t)n->skew_ms;
 }
 
 static uint64_t on_mono(void *user)
@@ -96,11 +101,17 @@ static void on_run_stop(void *user, const struct id32 *job)
 
 /* ---- a run's end */
 
+enum job_outcome sim_outcome_of(const struct id32 *job)
+{
+	return job->b[0] % 4 ? JOB_PASSED : JOB_FAILED;
+}
+
 static void report(struct sim_node *n, const struct sim_run *run)
 {
 	static const char log_text[] = "one line of the simulated guest\n";
 	struct job_step_report step = {.name = "step"};
-	struct job_report r = {.outcome = JOB_PASSED, .accel = JOB_ACCEL_KVM, .limits = run->plan.limits, .steps = &step, .steps_len = 1};
+	step.exit_code = sim_outcome_of(&run->job) == JOB_FAILED;
+	struct job_report r = {.outcome = sim_outcome_of(&run->job), .accel = JOB_ACCEL_KVM, .limits = run->plan.limits, .steps = &step, .steps_len = 1};
 	char path[PATH_MAX];
 	snprintf(path, sizeof path, "%.4000s/log", run->plan.dir);
 	FILE *f = fopen(path, "w");
@@ -188,7 +199,8 @@ void sim_node_start(struct sim_node *n)
 {
 	struct identity *identity = NULL;
 	struct err err;
-	struct net_options no = {0};
+	static const uint32_t newer_kind = 99;
+	struct net_options no = {.more_kinds = n->is_newer ? &newer_kind : NULL, .more_kinds_len = n->is_newer};
 	n->life++;
 	n->is_work_due = false;
 	n->tick_ms = 0;
@@ -198,7 +210,9 @@ void sim_node_start(struct sim_node *n)
 	randombytes_buf(no.seed, sizeof no.seed);
 	if (node_open(&o, &n->n, &err) || net_open(n->n, &no, &err))
 		fail("node", &err);
-	net_listening(n->n, 8255);
+	if (!n->is_deaf)
+		net_listening(n->n, 8255);
+	sim_evil_tell_again(n);
 	sim_say(n->sim, "start node=%u life=%u", n->index, n->life);
 	sim_node_want_work(n);
 }
@@ -234,6 +248,7 @@ void sim_node_crash(struct sim_node *n)
 		return;
 	sim_say(n->sim, "crash node=%u", n->index);
 	sim_link_cut_all(n);
+	n->asleep_until_ms = 0;
 	n->n->is_stopping = true; /* a result that cannot be stored is given up, not tried again */
 	drop_all(n);
 	n->life++;
@@ -249,8 +264,42 @@ void sim_node_free(struct sim_node *n)
 		n->n->is_stopping = true;
 		drop_all(n);
 	}
+	sim_evil_release(n);
 	store_close(n->store);
 	n->store = NULL;
+}
+
+bool sim_node_is_asleep(const struct sim_node *n)
+{
+	return n->asleep_until_ms > n->sim->now_ms;
+}
+
+void sim_node_sleep(struct sim_node *n, uint64_t ms)
+{
+	if (!n->n || sim_node_is_asleep(n))
+		return;
+	sim_say(n->sim, "sleep node=%u ms=%llu", n->index, (unsigned long long)ms);
+	n->asleep_until_ms = n->sim->now_ms + ms;
+	at(n, SIM_WAKE, 0, ms);
+}
+
+static void act(struct sim_node *n, const struct network_action *a)
+{
+	switch (a->type) {
+	case NETWORK_DIAL: sim_link_dial(n, a); break;
+	case NETWORK_OUTPUT: sim_link_flush(n, a->connection); break;
+	case NETWORK_HANG_UP: sim_link_hang_up(n, a->connection); break;
+	case NETWORK_RECORD:
+	case NETWORK_LOOKUP:
+	case NETWORK_PEER:
+	case NETWORK_EXCHANGE:
+	case NETWORK_LIVELOG:
+		if (n->is_evil)
+			sim_evil_act(n, a);
+		else
+			net_act(n->n, a);
+		break;
+	}
 }
 
 void sim_node_poke(struct sim_node *n)
@@ -258,31 +307,16 @@ void sim_node_poke(struct sim_node *n)
 	struct network *network = net_network(n->n);
 	struct network_action a;
 	uint64_t next;
-	do {
-		while (network_next(network, &a)) {
-			switch (a.type) {
-			case NETWORK_DIAL: sim_link_dial(n, &a); break;
-			case NETWORK_OUTPUT: sim_link_flush(n, a.connection); break;
-			case NETWORK_HANG_UP: sim_link_hang_up(n, a.connection); break;
-			case NETWORK_RECORD:
-			case NETWORK_LOOKUP:
-			case NETWORK_PEER:
-			case NETWORK_EXCHANGE:
-			case NETWORK_LIVELOG: net_act(n->n, &a); break;
-			}
-		}
+	if (sim_node_is_asleep(n))
+		return;
+	for (bool is_more = true; is_more;) {
+		while (network_next(network, &a))
+			act(n, &a);
 		next = network_tick(network, on_mono(n), on_now(n));
-		if (!network_next(network, &a))
-			break;
-		if (a.type == NETWORK_DIAL)
-			sim_link_dial(n, &a);
-		else if (a.type == NETWORK_OUTPUT)
-			sim_link_flush(n, a.connection);
-		else if (a.type == NETWORK_HANG_UP)
-			sim_link_hang_up(n, a.connection);
-		else
-			net_act(n->n, &a);
-	} while (true);
+		is_more = network_next(network, &a);
+		if (is_more)
+			act(n, &a);
+	}
 	const uint64_t now = on_mono(n), due = next <= now ? now + 1 : next < now + 1000 ? next : now + 1000;
 	if (n->tick_ms > now && n->tick_ms <= due)
 		return;
@@ -298,6 +332,10 @@ void sim_node_event(struct sim_node *n, const struct sim_event *e)
 	}
 	if (!n->n)
 		return;
+	if (sim_node_is_asleep(n) && e->type != SIM_CRASH) {
+		sim_at(n->sim, n->asleep_until_ms - n->sim->now_ms, e);
+		return;
+	}
 	switch (e->type) {
 	case SIM_WORK:
 		n->is_work_due = false;
@@ -317,6 +355,8 @@ void sim_node_event(struct sim_node *n, const struct sim_event *e)
 	}
 	case SIM_RUN_END: end_run(n, e->number); break;
 	case SIM_CRASH: sim_node_crash(n); return;
+	case SIM_WAKE: network_woke(net_network(n->n), on_mono(n)); break;
+	case SIM_PRANK_END: network_lost(net_network(n->n), e->number, on_mono(n)); break;
 	case SIM_RESTART:
 	case SIM_REACH:
 	case SIM_BYTES:
