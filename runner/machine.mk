@@ -11,10 +11,21 @@ libtalkoo_machine_la_LIBADD = libtalkoo-image.la libtalkoo-job.la libtalkoo-base
 
 # recipes of images, as `talkoo image build` finds them: TALKOO_DATADIR/images/build.sh RECIPE STORE
 imagesdir = $(pkgdatadir)/images
-dist_images_SCRIPTS = contrib/images/build.sh
+dist_images_SCRIPTS = contrib/images/build.sh contrib/images/debian.sh
 dist_images_DATA = contrib/images/lib.sh
 minidir = $(imagesdir)/mini
 dist_mini_SCRIPTS = contrib/images/mini/build.sh
 minietcdir = $(minidir)/etc
 dist_minietc_DATA = contrib/images/mini/etc/group contrib/images/mini/etc/hosts \
 	contrib/images/mini/etc/os-release contrib/images/mini/etc/passwd
+# lists of packages that debian.sh makes an image of
+imagecdir = $(imagesdir)/c
+dist_imagec_DATA = contrib/images/c/packages
+imagedebiandir = $(imagesdir)/debian
+dist_imagedebian_DATA = contrib/images/debian/packages
+imagenodedir = $(imagesdir)/node
+dist_imagenode_DATA = contrib/images/node/packages
+imagepythondir = $(imagesdir)/python
+dist_imagepython_DATA = contrib/images/python/packages
+imagerustdir = $(imagesdir)/rust
+dist_imagerust_DATA = contrib/images/rust/packages

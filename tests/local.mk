@@ -22,6 +22,8 @@ VM_TESTS =
 # programs that they start
 VM_TARGETS =
 E2E_TESTS =
+# minutes each, by hand: make check-long
+LONG_TESTS =
 # one real job, for contrib/check --quick
 QUICK_TESTS =
 # benchmark programs, built by `make bench`
@@ -62,7 +64,7 @@ endif
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 TESTS += $(SELF_TESTS)
-EXTRA_DIST += $(SELF_TESTS) $(VM_TESTS) $(E2E_TESTS)
+EXTRA_DIST += $(SELF_TESTS) $(VM_TESTS) $(E2E_TESTS) $(LONG_TESTS)
 
 # the image that the VM and end-to-end tests boot: built anew when what goes into it is newer, so that no test meets an old init
 TEST_IMAGE = test-images/mini@1/manifest.json
@@ -77,10 +79,12 @@ check-vm: test-image $(VM_TARGETS)
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(VM_TESTS)' TEST_SUITE_LOG=test-suite-vm.log
 check-e2e: test-image
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(E2E_TESTS)' TEST_SUITE_LOG=test-suite-e2e.log
+check-long: test-image
+	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(LONG_TESTS)' TEST_SUITE_LOG=test-suite-long.log
 check-quick: test-image
 	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(QUICK_TESTS)' TEST_SUITE_LOG=test-suite-quick.log
 
 # benchmarks: built on demand, run by hand through tests/bench/*.sh
 EXTRA_PROGRAMS += $(BENCH_TARGETS) $(VM_TARGETS)
 bench: all $(BENCH_TARGETS)
-.PHONY: test-image check-vm check-e2e check-quick bench
+.PHONY: test-image check-vm check-e2e check-long check-quick bench

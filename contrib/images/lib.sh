@@ -178,3 +178,67 @@ publish() {
 	mv "$1" "$2/$3"
 	rm -rf "$old"
 }
+
+# begin_image NAME STORE [TALKOO_INIT]: what every recipe starts with. Sets name, store, init, work (a folder in the store
+# that goes at the end, with image/, debs/ and x/ in it); ends with a sentence where something is missing.
+begin_image() {
+	name=$1 init=${3:-${TALKOO_LIBEXECDIR:-/nonexistent}/talkoo-init} child=
+	[ -x "$init" ] || fail "talkoo-init is not at $init" "name it as the last argument, or set TALKOO_LIBEXECDIR to its folder"
+	need apt-get apt
+	need dpkg-deb dpkg
+	need cpio cpio
+	[ "$(dpkg --print-architecture)" = amd64 ] || fail "the recipe $name is for amd64 only for now" "build it on an amd64 machine"
+	mkdir -p "$2"
+	store=$(cd "$2" && pwd)
+	work=$(mktemp -d "$store/.build-$name-XXXXXX")
+	trap '[ -z "$child" ] || kill "$child" 2>/dev/null; wait; rm -rf "$work"' EXIT
+	trap 'exit 130' INT TERM HUP
+	mkdir "$work/debs" "$work/x" "$work/image"
+	chmod 0755 "$work" "$work/image"
+}
+
+# fetch_packages PACKAGE…: these and the kernel, unpacked into $work/x. Sets kernel, release, modules and packages ("name=version …").
+fetch_packages() {
+	kernel=$(kernel_package linux-image-cloud-amd64)
+	[ -n "$kernel" ] || fail "apt does not know linux-image-cloud-amd64" "\`apt-get update\` fetches the lists; the main archive of Debian has it"
+	deb_download "$work/debs" "$kernel" "$@"
+	packages=
+	for deb in "$work"/debs/*.deb; do
+		dpkg-deb -x "$deb" "$work/x"
+		packages="$packages $(deb_id "$deb")"
+	done
+	release=${kernel#linux-image-}
+	modules=$(find "$work/x" -type d -path "*/lib/modules/$release")
+}
+
+# place_kernel OUT
+place_kernel() {
+	unpack_kernel "$work/x/boot/vmlinuz-$release" "$work/x/boot/config-$release" "$1"
+}
+
+# place_init TREE: talkoo-init and the modules that it loads, in the tree of an initramfs
+place_init() {
+	mkdir -p "$1/talkoo" "$1/proc" "$1/sys" "$1/dev" "$1/run" "$1/tmp" "$1/ci"
+	install -m 0755 "$init" "$1/init"
+	: >"$1/talkoo/modules"
+	for module in virtio_ring virtio virtio_pci virtio_mmio virtio_console; do
+		add_module "$modules" "$1/talkoo" $module port
+	done
+	for module in virtio_blk virtio_rng crc32c_generic ext4; do
+		add_module "$modules" "$1/talkoo" $module disk
+	done
+	for module in squashfs overlay; do
+		add_module "$modules" "$1/talkoo" $module root
+	done
+	chmod 0644 "$1/talkoo/modules"
+}
+
+# finish_image VERSION SHELL: the manifest, and $work/image takes its place in the store
+finish_image() {
+	chmod 0644 "$work"/image/*
+	# shellcheck disable=SC2086 # one word a package
+	make_manifest "$work/image" "$name" "$1" x86_64 "$2" $packages
+	chmod 0644 "$work/image/manifest.json"
+	publish "$work/image" "$store" "$name@$1"
+	say "$name: done: $store/$name@$1 ($(sha256sum "$store/$name@$1/manifest.json" | cut -c 1-16))"
+}

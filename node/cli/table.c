@@ -36,9 +36,11 @@ static const struct cli_command here[] = {
 	 OPTIONS({"schema", 0, NULL, "print the JSON Schema of .talkoo.yml, for editors", false}),
 	 EXAMPLES("talkoo lint\tthe plan of this checkout", "talkoo lint --schema >talkoo.schema.json\tfor an editor"), cmd_lint},
 	{"image build", "RECIPE", 1, 1, "build a VM image",
-	 "Downloads the distribution's packages and unpacks them as data: nothing is installed on this machine.\nRecipes: mini "
-	 "(Debian's cloud kernel and busybox).",
-	 NULL, EXAMPLES("talkoo image build mini\tthe smallest image, a few seconds"), cmd_image_build},
+	 "Downloads the distribution's packages; nothing is installed on this machine. Recipes: mini (Debian's cloud kernel and\n"
+	 "busybox); and with a Debian as their root c (C, C++, the usual build systems), debian (building packages), node, python, rust.",
+	 NULL,
+	 EXAMPLES("talkoo image build mini\tthe smallest image, a few seconds", "talkoo image build c\twith compilers; a minute or two"),
+	 cmd_image_build},
 	{"image list", "", 0, 0, "the VM images that are here", NULL, NULL, EXAMPLES("talkoo image list\tname, size, digest"),
 	 cmd_image_list},
 	{"image show", "I", 1, 1, "one image: files, digests, packages", NULL, NULL,

@@ -1,10 +1,12 @@
 /* How long a machine takes from QEMU's exec to the first step of a job, against the same QEMU command line, kernel and
  * initramfs with an init that powers off at once ("off", counted to QEMU's end). Interleaved, medians and spread.
- *   bench_boot [PAIRS [PROFILE [SQUASHFS]]] */
+ *   bench_boot [PAIRS [PROFILE [IMAGE [CPUS]]]]   IMAGE: a folder of TALKOO_TEST_IMAGES, mini@1 if none is given
+ * The job has a source of 1 MiB. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "proto/base/cleanup.h"
 #include "tests/vm/vm.h"
@@ -43,6 +45,34 @@ static unsigned cpu_ms(void)
 	return (unsigned)(r.ru_utime.tv_sec * 1000 + r.ru_utime.tv_usec / 1000 + r.ru_stime.tv_sec * 1000 + r.ru_stime.tv_usec / 1000);
 }
 
+/* Kernel, initramfs and, where it has one, root of an image. */
+static void use_image(struct vm_spec *spec, const char *name)
+{
+	static char kernel[4096], initramfs[4096], root[4096];
+	const char *const store = getenv("TALKOO_TEST_IMAGES") ? getenv("TALKOO_TEST_IMAGES") : "test-images";
+	snprintf(kernel, sizeof kernel, "%s/%s/kernel", store, name);
+	snprintf(initramfs, sizeof initramfs, "%s/%s/initramfs", store, name);
+	snprintf(root, sizeof root, "%s/%s/root.img", store, name);
+	spec->kernel = kernel;
+	spec->initramfs = initramfs;
+	spec->root = access(root, R_OK) ? NULL : root;
+	spec->shell = "auto";
+}
+
+static void make_source(struct buf *tar)
+{
+	static char bytes[65536];
+	char name[32];
+	uint32_t state = 1;
+	for (int i = 0; i < 16; i++) {
+		for (size_t at = 0; at < sizeof bytes; at++)
+			bytes[at] = (char)((state = state * 1103515245 + 12345) >> 24);
+		snprintf(name, sizeof name, "file%d", i);
+		vm_tar_add(tar, name, '0', 0644, bytes, sizeof bytes);
+	}
+	vm_tar_end(tar);
+}
+
 int main(int argc, char **argv)
 {
 	static struct series off = {.name = "off"}, off_cpu = {.name = "off cpu"}, hello = {.name = "init up"},
@@ -53,7 +83,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "error: no machine profile %s\n", argv[2]);
 		return 2;
 	}
-	spec.root = argc > 3 ? argv[3] : NULL;
+	const char *const image = argc > 3 ? argv[3] : "mini@1";
+	use_image(&spec, image);
+	spec.cpus = argc > 4 ? (uint32_t)atoi(argv[4]) : 1;
+	CLEANUP(buf_release) struct buf source;
+	buf_init(&source, 2 << 20);
+	make_source(&source);
+	spec.source = &source;
 	spec.steps[0] = "true";
 	for (unsigned i = 0; i < pairs && i < PAIRS_MAX; i++) {
 		CLEANUP(vm_result_release) struct vm_result bare, job;
@@ -72,7 +108,8 @@ int main(int argc, char **argv)
 		end.ms[end.len++] = job.done_ms;
 		cpu.ms[cpu.len++] = cpu_ms() - before;
 	}
-	printf("machine %s, accelerator tcg, 1 cpu, 512 MiB%s\n", machine_profile_name(spec.profile), spec.root ? ", squashfs root" : "");
+	printf("machine %s, image %s, accelerator tcg, %u cpu, 512 MiB%s\n", machine_profile_name(spec.profile), image, spec.cpus,
+	       spec.root ? ", squashfs root" : "");
 	struct series *const all[] = {&off, &hello, &step, &end, &off_cpu, &cpu};
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		print(all[i]);

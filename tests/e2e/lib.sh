@@ -115,6 +115,22 @@ poll() {
 	return 1
 }
 
+# apt_source PACKAGE: prints the path of its upstream tar, fetched through apt and kept in the build folder
+apt_source() {
+	local apt=$dir/apt cache=$TALKOO_BUILDDIR/debian-source site release
+	ls "$cache/$1"_*.orig.tar.* 2>/dev/null && return 0
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$cache"
+	# shellcheck disable=SC2016  # apt's own variables
+	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' 'Component: main' | sort -u |
+		grep -v -e security -e updates | while read -r site release; do
+		echo "deb-src $site $release main"
+	done >"$apt/sources.list"
+	set -- "$1" -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State="$apt" \
+		-o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User= -o Acquire::Retries=2 -o Acquire::http::Timeout=20
+	(cd "$cache" && apt-get "${@:2}" update && apt-get "${@:2}" source --download-only --tar-only "$1") >"$out" 2>"$err"
+	ls "$cache/$1"_*.orig.tar.* 2>/dev/null
+}
+
 done_testing() {
 	echo "1..$count"
 	[ "$failed" -eq 0 ]

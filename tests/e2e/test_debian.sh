@@ -7,23 +7,7 @@
 need git qemu-system-x86_64 apt-get tar bzip2
 need_image
 
-cache=$TALKOO_BUILDDIR/debian-source
-fetch() { # PACKAGE: its upstream tar, kept in the build folder
-	local apt=$dir/apt site release
-	ls "$cache/$1"_*.orig.tar.* 2>/dev/null && return 0
-	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$cache"
-	# shellcheck disable=SC2016  # apt's own variables
-	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' 'Component: main' | sort -u |
-		grep -v -e security -e updates | while read -r site release; do
-		echo "deb-src $site $release main"
-	done >"$apt/sources.list"
-	set -- "$1" -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::State="$apt" \
-		-o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User= -o Acquire::Retries=2 -o Acquire::http::Timeout=20
-	(cd "$cache" && apt-get "${@:2}" update && apt-get "${@:2}" source --download-only --tar-only "$1") >"$out" 2>"$err"
-	ls "$cache/$1"_*.orig.tar.* 2>/dev/null
-}
-
-tar=$(fetch busybox) || skip_all "no Debian source of busybox to be had through apt here"
+tar=$(apt_source busybox) || skip_all "no Debian source of busybox to be had through apt here"
 echo "# $(basename "$tar")"
 mkdir "$dir/project" && cd "$dir/project" || exit
 tar -xf "$tar" --strip-components=1 --wildcards '*/testsuite' '*/LICENSE'
