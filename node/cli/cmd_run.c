@@ -33,6 +33,8 @@
 
 struct run {
 	struct cli *c;
+	const char *cell; /* NULL: the plan must have none */
+	char out[PATH_MAX]; /* where artifacts go; "" = nowhere */
 	struct workplace place;
 	struct workplace_run folder;
 	struct runsource source;
@@ -122,7 +124,7 @@ static int choose_image(struct run *r, const char *path, struct err *err)
 
 static int set_plan(struct run *r, struct err *err)
 {
-	const char *cmd = cli_option(r->c, "cmd"), *image = cli_option(r->c, "image"), *cell = cli_option(r->c, "cell");
+	const char *cmd = cli_option(r->c, "cmd"), *image = cli_option(r->c, "image"), *cell = r->cell;
 	int code = image ? set_text(r->plan.image, sizeof r->plan.image, image, "--image", err) : 0;
 	if (!code && image)
 		code = check_image(r, image, err);
@@ -189,8 +191,8 @@ static int prepare(struct run *r, struct err *err)
 	memcpy(r->plan.accel_cache, r->place.accel_cache, sizeof r->plan.accel_cache);
 	set_cache(r);
 	code = set_plan(r, err);
-	if (!code && cli_option(c, "out"))
-		code = writeout_check(cli_option(c, "out"), err);
+	if (!code && *r->out)
+		code = writeout_check(r->out, err);
 	if (!code && !r->source.repo)
 		code = io_mkdirs(r->place.mirrors, 0700, err);
 	if (!code)
@@ -211,6 +213,8 @@ static void say_what(struct run *r)
 		return;
 	}
 	out_note(o, OUT_DIM, "commit ");
+	if (r->cell)
+		out_note(o, OUT_PLAIN, "cell %s of ", OUT_FOREIGN(r->cell));
 	out_note(o, OUT_PLAIN, "%.12s  %s\n", r->source.commit.id, OUT_FOREIGN(r->source.commit.subject));
 	if (r->source.changes)
 		out_note(o, OUT_WARN, "note: %zu file%s of this checkout differ%s from the commit; what runs is the commit\n",
@@ -322,7 +326,7 @@ static int follow(struct run *r, struct err *err)
 /* Artifacts out, the folder kept: what a person asked for beside the outcome. */
 static int finish(struct run *r, struct err *err)
 {
-	const char *out = cli_option(r->c, "out");
+	const char *out = *r->out ? r->out : NULL;
 	struct out *o = &r->c->out;
 	int code = 0;
 	if (out && r->report.artifacts_len) {
@@ -345,6 +349,8 @@ static int finish(struct run *r, struct err *err)
 		view_outcome_digest(&r->report, digest);
 		if (*digest)
 			json_object_set_new(r->report_json, "outcome_digest", json_string(digest));
+		if (r->cell)
+			json_object_set_new(r->report_json, "cell", json_string(r->cell));
 		if (out)
 			json_object_set_new(r->report_json, "out", json_string(out));
 		if (cli_has(r->c, "keep"))
@@ -354,10 +360,13 @@ static int finish(struct run *r, struct err *err)
 	return 0;
 }
 
-int cmd_run(struct cli *c, struct err *err)
+/* One job, from its plan to its exit code. *ret_go_on: nobody cancelled it. */
+static int run_one(struct cli *c, const char *cell, const char *out, bool *ret_go_on, struct err *err)
 {
-	CLEANUP(run_release) struct run r = {.c = c, .folder = {.lock_fd = -1}, .log_fd = -1};
-	int code = prepare(&r, err);
+	CLEANUP(run_release) struct run r = {.c = c, .cell = cell, .folder = {.lock_fd = -1}, .log_fd = -1};
+	int code = set_text(r.out, sizeof r.out, out ? out : "", "--out", err);
+	if (!code)
+		code = prepare(&r, err);
 	if (code)
 		return code;
 	say_what(&r);
@@ -367,8 +376,65 @@ int cmd_run(struct cli *c, struct err *err)
 		code = follow(&r, err);
 	if (code)
 		return code;
+	*ret_go_on = !r.is_cancelled;
 	(void)blobs_prune(r.place.caches, CACHES_CAP, NULL);
 	view_summary(&r.view, &r.report);
 	code = finish(&r, err);
 	return code ? code : (int)exitcode_of_outcome(r.report.outcome, r.report.accel);
+}
+
+/* The cells of the commit's plan, when they are known before a fetch and none was chosen. */
+static int find_cells(struct cli *c, struct plan_found *ret, struct err *err)
+{
+	const char *where = cli_arg(c, 0);
+	CLEANUP(runsource_release) struct runsource source = {0};
+	if (cli_option(c, "cmd") || cli_option(c, "cell") || (where && runsource_kind_of(where) != RUNSOURCE_DIR))
+		return 0;
+	const int code = runsource_find(where, cli_option(c, "commit"), cli_option(c, "ref"), "", &source, err);
+	return code ? code : treeplan_find_cell(source.repo, source.commit.id, NULL, ret, err);
+}
+
+/* DIR/CELL, with what is no part of a file's name replaced. */
+static int out_of_cell(const char *dir, const char *cell, char ret[PATH_MAX], struct err *err)
+{
+	const int len = snprintf(ret, PATH_MAX, "%s/%s", dir, cell);
+	if (len >= PATH_MAX)
+		return err_set(err, ERR_LIMIT, "%s: the path is too long", dir);
+	for (char *p = ret + strlen(dir) + 1; *p; p++)
+		*p = *p == '/' ? '_' : *p;
+	return 0;
+}
+
+/* All of them, one after the other: every cell counts for the verdict, so a failed one does not end the rest. A failure outweighs what
+ * is nobody's fault, as in a verdict. */
+static int run_cells(struct cli *c, const struct plan_found *plan, struct err *err)
+{
+	const char *dir = cli_option(c, "out");
+	int worst = 0;
+	bool goes_on = true;
+	for (size_t i = 0; i < plan->cells_len && goes_on; i++) {
+		char out[PATH_MAX] = "";
+		int code = dir ? out_of_cell(dir, plan->cells[i], out, err) : 0;
+		if (!code && dir)
+			code = io_mkdirs(dir, 0755, err);
+		if (!code)
+			code = run_one(c, plan->cells[i], out, &goes_on, err);
+		if (code < 0)
+			return err_context(err, "cell %s", plan->cells[i]);
+		if (!worst || code == EXITCODE_FAILED)
+			worst = code;
+	}
+	return worst;
+}
+
+int cmd_run(struct cli *c, struct err *err)
+{
+	CLEANUP(plan_found_release) struct plan_found plan = {0};
+	bool goes_on = true;
+	const int code = find_cells(c, &plan, err);
+	if (code)
+		return code;
+	if (plan.cells_len)
+		return run_cells(c, &plan, err);
+	return run_one(c, cli_option(c, "cell"), cli_option(c, "out"), &goes_on, err);
 }

@@ -25,7 +25,7 @@ static const struct cli_command here[] = {
 		 {"ref", 0, "R", "with a URL: the branch or ref to read (default: the remote's HEAD)", false},
 		 {"cmd", 0, "COMMANDS", "run these shell commands instead of the commit's plan", false},
 		 {"image", 0, "I", "the VM image (default: the plan's; with --cmd: mini)", false},
-		 {"cell", 0, "NAME", "of a plan with several (a matrix, .builds/): which one; 'talkoo lint' lists them", false},
+		 {"cell", 0, "NAME", "of a plan with several (a matrix, .builds/): this one alone (default: all); 'talkoo lint' lists them", false},
 		 {"out", 0, "DIR", "put the artifacts there: a new or empty folder", false},
 		 {"keep", 0, NULL, "keep the run's folder (log, artifacts) and say where it is", false}),
 	 EXAMPLES("talkoo run\tHEAD of this checkout, by its plan", "talkoo run --cmd 'ls -l && make check'\tother commands",

@@ -23,8 +23,11 @@ git clone -q --bare work work.git
 cd work || exit
 expect 0 "lint lists the cells" -- talkoo lint
 prints '^cells: WORD=good$' && prints '^       WORD=bad$'
-expect 2 "run wants to know which cell" -- talkoo run
-says 'has 2 cells: one of them must be named' && says 'hint: its cells: WORD=good; WORD=bad'
+expect 1 "all cells: one fails" -- talkoo run --json --out "$dir/cells"
+cp "$out" "$dir/run.json"
+[ "$(cat "$dir/cells/WORD=good/word" "$dir/cells/WORD=bad/word")" = "good
+bad" ]
+ok $? "each cell's artifacts in a folder of its own"
 expect 2 "a cell that is not there" -- talkoo run --cell WORD=ugly
 expect 0 "one cell" -- talkoo run --cell WORD=good
 prints 'the word is good'
@@ -44,7 +47,6 @@ prints 'failed in cell WORD=bad'
 # a run at home and the volunteer's come to the same, cell by cell
 talkoo results HEAD --project "$link" --json >"$dir/results.json"
 for cell in WORD=good WORD=bad; do
-	talkoo run --cell "$cell" --json >"$dir/run.json" 2>/dev/null
 	there=$(digest_of "$dir/results.json" "$cell")
 	[ ${#there} -eq 64 ] && [ "$there" = "$(digest_of "$dir/run.json" "$cell")" ]
 	ok $? "$cell: the same outcome digest at home and at the volunteer's ($there)"
