@@ -60,6 +60,25 @@ static int read_images(const struct yaml_node *value, void *record, struct err *
 	return 0;
 }
 
+static int read_fetch(const struct yaml_node *value, void *record, struct err *err)
+{
+	struct config *c = record;
+	const int rc = schema_list(value, 0, 64, err);
+	size_t len = 0;
+	c->fetch_hosts[0] = '\0';
+	for (const struct yaml_node *item = rc ? NULL : value->first; item; item = item->next) {
+		const char *text;
+		if (schema_text(item, 1, 253, &text, err))
+			return ERR_INVALID;
+		if (text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:")])
+			return yaml_err(item, err, "is no name of a host");
+		if (len + strlen(text) + 2 > sizeof c->fetch_hosts)
+			return yaml_err(value, err, "is too long");
+		len += (size_t)snprintf(c->fetch_hosts + len, sizeof c->fetch_hosts - len, "%s%s", len ? "," : "", text);
+	}
+	return rc;
+}
+
 #define LIMIT(member) SCHEMA_AT(struct config, limits.member)
 #define CAP(member) SCHEMA_AT(struct config, caps.member)
 
@@ -76,6 +95,7 @@ static const struct schema_field limit_fields[] = {
 	{.name = "artifacts", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, LIMIT(artifact_bytes), .help = "artifacts of a job, together"},
 	{.name = "source", .kind = SCHEMA_SIZE, .min = MIB, .max = SIZE_MAX_BYTES, LIMIT(source_bytes),
 	 .help = "what a fetch may bring, and a commit's files together"},
+	{.name = "fetch", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, LIMIT(fetch_bytes), .help = "what a plan may fetch, together"},
 	{.name = "cache", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, LIMIT(cache_bytes), .help = "what a job may keep for the next run"},
 };
 
@@ -85,6 +105,7 @@ static const struct schema_field cap_fields[] = {
 	{.name = "images", .kind = SCHEMA_SIZE, .min = MIB, .max = SIZE_MAX_BYTES, CAP(images_bytes), .help = "VM images"},
 	{.name = "mirrors", .kind = SCHEMA_SIZE, .min = MIB, .max = SIZE_MAX_BYTES, CAP(mirrors_bytes), .help = "mirrors of repositories"},
 	{.name = "caches", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, CAP(caches_bytes), .help = "what jobs keep over runs"},
+	{.name = "fetched", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, CAP(fetched_bytes), .help = "files that plans fetched"},
 	{.name = "snapshots", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, CAP(snapshots_bytes), .help = "snapshots of started VMs"},
 	{.name = "free_disk", .kind = SCHEMA_SIZE, .min = 0, .max = SIZE_MAX_BYTES, CAP(free_disk_bytes), .help = "nothing is built with less free"},
 };
@@ -96,6 +117,7 @@ static const struct schema_field fields[] = {
 	{.name = "listen", .kind = SCHEMA_TEXT, .min = 1, SCHEMA_AT(struct config, listen), .help = "HOST:PORT; absent: dial out only"},
 	{.name = "address", .kind = SCHEMA_TEXT, .min = 1, SCHEMA_AT(struct config, address), .help = "HOST:PORT by which others reach this node; absent: listen's, when that names one address"},
 	{.name = "seeds", .kind = SCHEMA_OTHER, .read = read_seeds, .help = "ID@HOST:PORT of nodes to begin with"},
+	{.name = "fetch", .kind = SCHEMA_OTHER, .read = read_fetch, .help = "hosts that plans may fetch files from; absent: none"},
 	{.name = "images", .kind = SCHEMA_OTHER, .read = read_images, .help = "folder of VM images"},
 	{.name = "limits", .kind = SCHEMA_MAP, .sub = limit_fields, .sub_len = ARRAY_LEN(limit_fields), .help = "of a job, and how many at once"},
 	{.name = "caps", .kind = SCHEMA_MAP, .sub = cap_fields, .sub_len = ARRAY_LEN(cap_fields), .help = "of the stores"},
@@ -125,11 +147,13 @@ void config_defaults(const struct config_machine *machine, struct config *ret)
 	ret->limits.artifact_bytes = 256 * MIB;
 	ret->limits.source_bytes = GIB;
 	ret->limits.cache_bytes = GIB;
+	ret->limits.fetch_bytes = GIB;
 	ret->caps.database_bytes = 512 * MIB;
 	ret->caps.blobs_bytes = 2 * GIB;
 	ret->caps.images_bytes = 6 * GIB;
 	ret->caps.mirrors_bytes = 2 * GIB;
 	ret->caps.caches_bytes = 4 * GIB;
+	ret->caps.fetched_bytes = 2 * GIB;
 	ret->caps.snapshots_bytes = 2 * GIB;
 	ret->caps.free_disk_bytes = 5 * GIB;
 }

@@ -6,6 +6,7 @@
  *   listen: 0.0.0.0:8255       # absent: dial out only
  *   address: ci.example.org:8255 # what others may call; absent: listen's, when that names one address
  *   seeds: [z6Mk…@host:port]
+ *   fetch: [static.example.org] # hosts that plans may fetch files from; absent: none
  *   images: /srv/talkoo/images # absent: STATE/images
  *   limits:                    # of a job, and how many at once; a policy rule may only lower them
  *     jobs: 1
@@ -17,6 +18,7 @@
  *     log: 10M
  *     artifacts: 256M
  *     source: 1G
+ *     fetch: 1G                # what a plan may fetch, together
  *     cache: 1G                # what a job may keep for the next run
  *   caps:                      # of the stores
  *     database: 512M
@@ -24,6 +26,7 @@
  *     images: 6G
  *     mirrors: 2G
  *     caches: 4G
+ *     fetched: 2G
  *     snapshots: 2G
  *     free_disk: 5G            # nothing is built with less free
  *
@@ -53,13 +56,14 @@ struct config {
 	char address[ADDR_TEXT_MAX]; /* HOST:PORT as others reach it; "" = listen's */
 	struct node_addr seeds[CONFIG_SEEDS_MAX];
 	size_t seeds_len;
+	char fetch_hosts[4096]; /* joined by commas; "" = none */
 	char images[PATH_MAX]; /* "" = the home's */
 	struct {
 		uint64_t jobs, cpus;
-		uint64_t memory_bytes, disk_bytes, timeout_ms, emulated_timeout_ms, log_bytes, artifact_bytes, source_bytes, cache_bytes;
+		uint64_t memory_bytes, disk_bytes, timeout_ms, emulated_timeout_ms, log_bytes, artifact_bytes, source_bytes, cache_bytes, fetch_bytes;
 	} limits;
 	struct {
-		uint64_t database_bytes, blobs_bytes, images_bytes, mirrors_bytes, caches_bytes, snapshots_bytes, free_disk_bytes;
+		uint64_t database_bytes, blobs_bytes, images_bytes, mirrors_bytes, caches_bytes, fetched_bytes, snapshots_bytes, free_disk_bytes;
 	} caps;
 };
 

@@ -126,6 +126,7 @@ static int fill_paths(struct home *h, struct err *err)
 		{h->images, h->state, "images"},
 		{h->mirrors, h->state, "mirrors"},
 		{h->caches, h->state, "caches"},
+		{h->fetched, h->state, "fetched"},
 		{h->jobs, h->state, "jobs"},
 		{h->blobs, h->state, "blobs"},
 		{h->config_file, h->config, "config.yml"},
@@ -171,7 +172,7 @@ bool home_is_made(const struct home *h)
 int home_make_folders(const struct home *h, struct err *err)
 {
 	const char *const folders[] = {h->config, h->state,   h->run,  h->policy_dir,
-				       h->images, h->mirrors, h->caches, h->jobs, h->blobs};
+				       h->images, h->mirrors, h->caches, h->fetched, h->jobs, h->blobs};
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
 		const int rc = io_mkdirs(folders[i], 0700, err);
 		if (rc)

@@ -31,6 +31,7 @@ struct home {
 	char images[PATH_MAX];     /* STATE/images, unless config.yml names another (config.h) */
 	char mirrors[PATH_MAX];    /* STATE/mirrors/PROJECT */
 	char caches[PATH_MAX];     /* STATE/caches: what jobs keep over runs (runner/cachekey.h) */
+	char fetched[PATH_MAX];    /* STATE/fetched: files that plans fetched, by digest */
 	char jobs[PATH_MAX];       /* STATE/jobs/JOB: only while it runs; swept at start */
 	char blobs[PATH_MAX];      /* STATE/blobs/JOB/NODE: log and artifacts of a result */
 	/* files */

@@ -107,5 +107,10 @@ int runplan_make(struct node *n, const struct ix_job *job, const struct job_body
 	ret->timeout_cap_ms = n->config.limits.emulated_timeout_ms;
 	fill_limits(n, body, &d->limits, &ret->limits);
 	set_cache(n, job, body, ret);
+	if (n->config.fetch_hosts[0]) {
+		snprintf(ret->fetch_store, sizeof ret->fetch_store, "%s", n->home.fetched);
+		snprintf(ret->fetch_hosts, sizeof ret->fetch_hosts, "%s", n->config.fetch_hosts);
+		ret->fetch_bytes = n->config.limits.fetch_bytes;
+	}
 	return runplan_url(&job->entry.project->body, &d->limits, &ret->source, err);
 }

@@ -193,8 +193,8 @@ void node_run_event(struct node *n, const struct id32 *job, const char *line, si
 
 struct ending {
 	struct id32 job;
-	char job_dir[PATH_MAX], blob_dir[PATH_MAX], blobs[PATH_MAX], mirrors[PATH_MAX], caches[PATH_MAX];
-	uint64_t blobs_cap, mirrors_cap, caches_cap;
+	char job_dir[PATH_MAX], blob_dir[PATH_MAX], blobs[PATH_MAX], mirrors[PATH_MAX], caches[PATH_MAX], fetched[PATH_MAX];
+	uint64_t blobs_cap, mirrors_cap, caches_cap, fetched_cap;
 	struct buf body, index;
 	int rc;
 	struct err err;
@@ -220,6 +220,7 @@ static void clear_away(void *user)
 	(void)blobs_prune(e->blobs, e->blobs_cap, id32_format(job, &e->job));
 	(void)blobs_prune(e->mirrors, e->mirrors_cap, NULL);
 	(void)blobs_prune(e->caches, e->caches_cap, NULL);
+	(void)blobs_prune(e->fetched, e->fetched_cap, NULL);
 }
 
 static void on_cleared(struct node *n, void *user)
@@ -417,6 +418,8 @@ static struct ending *new_ending(struct node *n, const struct run *run)
 	snprintf(e->mirrors, sizeof e->mirrors, "%s", n->home.mirrors);
 	snprintf(e->caches, sizeof e->caches, "%s", n->home.caches);
 	e->caches_cap = n->config.caps.caches_bytes;
+	snprintf(e->fetched, sizeof e->fetched, "%s", n->home.fetched);
+	e->fetched_cap = n->config.caps.fetched_bytes;
 	e->blobs_cap = n->config.caps.blobs_bytes;
 	e->mirrors_cap = n->config.caps.mirrors_bytes;
 	if (!*e->job_dir) /* it never had a plan */

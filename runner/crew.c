@@ -88,18 +88,24 @@ static uint64_t git_memory(const struct job_plan *plan)
 	return GIT_MEMORY_MIN + 2 * source < GIT_MEMORY_MAX ? GIT_MEMORY_MIN + 2 * source : GIT_MEMORY_MAX;
 }
 
+/* What resolving names and TLS need. */
+static void add_network(struct jail *j)
+{
+	for (size_t i = 0; i < ARRAY_LEN(network_files); i++)
+		jail_path_try(j, network_files[i], JAIL_READ);
+	for (size_t i = 0; i < ARRAY_LEN(library_folders); i++)
+		jail_path_try(j, library_folders[i], JAIL_EXEC);
+	jail_path_try(j, "/dev/null", JAIL_DEVICE);
+	jail_path_try(j, "/dev/urandom", JAIL_DEVICE);
+}
+
 static int body_fetch(const struct crew *crew, const void *arg, int msg_fd)
 {
 	(void)arg;
 	const struct job_source *source = &crew->plan->source;
 	struct jail j;
 	jail_init(&j, STAGE_FETCH, crew->facts, crew->dir->path);
-	for (size_t i = 0; i < ARRAY_LEN(network_files); i++)
-		jail_path_try(&j, network_files[i], JAIL_READ);
-	for (size_t i = 0; i < ARRAY_LEN(library_folders); i++)
-		jail_path_try(&j, library_folders[i], JAIL_EXEC);
-	jail_path_try(&j, "/dev/null", JAIL_DEVICE);
-	jail_path_try(&j, "/dev/urandom", JAIL_DEVICE);
+	add_network(&j);
 	jail_path_add(&j, source->mirror, JAIL_WRITE);
 	j.memory_bytes_max = git_memory(crew->plan);
 	/* a pack is completed with what its deltas need */
@@ -120,6 +126,31 @@ int crew_start_fetch(const struct crew *crew, struct child *ret, struct err *err
 {
 	const int rc = io_mkdirs(crew->plan->source.mirror, 0700, err);
 	return rc < 0 ? rc : start(crew, body_fetch, NULL, ret, err);
+}
+
+/* get */
+
+static int body_get(const struct crew *crew, const void *arg, int msg_fd)
+{
+	const int *deps_fd = arg;
+	struct jail j;
+	jail_init(&j, STAGE_GET, crew->facts, crew->dir->path);
+	add_network(&j);
+	jail_path_add(&j, crew->plan->fetch_store, JAIL_WRITE);
+	j.file_bytes_max = crew->plan->fetch_bytes + STAGE_FETCH_ITEMS_MAX * 4096 + (1u << 20);
+	jail_keep(&j, msg_fd);
+	jail_keep(&j, *deps_fd);
+	struct err err = {0};
+	if (jail_enter(&j, &err) < 0)
+		return stage_fail(msg_fd, JOB_ERROR, JAIL_HINT, "the get stage's jail: %s", err.what);
+	const struct stage_get s = {.msg_fd = msg_fd, .plan = crew->plan, .deps_fd = *deps_fd};
+	return stage_get_run(&s);
+}
+
+int crew_start_get(const struct crew *crew, int deps_fd, struct child *ret, struct err *err)
+{
+	const int rc = io_mkdirs(crew->plan->fetch_store, 0700, err);
+	return rc < 0 ? rc : start(crew, body_get, &deps_fd, ret, err);
 }
 
 /* pack */

@@ -42,6 +42,8 @@ void child_forget(struct child *c);
 
 int crew_start_fetch(const struct crew *crew, struct child *ret, struct err *err) MUST_CHECK;
 int crew_start_pack(const struct crew *crew, int source_fd, int plan_fd, struct child *ret, struct err *err) MUST_CHECK;
+/* deps_fd: an empty file. Waits for what the plan fetches. */
+int crew_start_get(const struct crew *crew, int deps_fd, struct child *ret, struct err *err) MUST_CHECK;
 int crew_start_accel(const struct crew *crew, struct child *ret, struct err *err) MUST_CHECK;
 int crew_start_log(const struct crew *crew, const struct stage_log *s, struct child *ret, struct err *err) MUST_CHECK;
 /* m: complete; disks' descriptors and sockets are inherited by QEMU under their numbers. file_bytes_max: its largest disk. */

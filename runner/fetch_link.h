@@ -32,6 +32,10 @@ int fetch_link_count(struct fetch_link *link, size_t len) MUST_CHECK;
 /* Keeps the first failure in link->err and tells libgit2 too. Returns -1, as its callbacks must. */
 int fetch_link_fail(struct fetch_link *link, const struct err *err);
 
+/* "HOST:PORT:ADDRESS,ADDRESS" for CURLOPT_RESOLVE, so that curl asks no resolver; NULL without memory. The caller's to free. */
+struct curl_slist;
+struct curl_slist *fetch_resolve_list(const struct remote_url *url, const struct dial_addresses *addresses);
+
 /* git_transport_cb; param is the struct fetch_link, which outlives the transport. */
 int transport_git_new(git_transport **ret, git_remote *owner, void *link);
 int transport_http_new(git_transport **ret, git_remote *owner, void *link);

@@ -40,6 +40,7 @@ static const struct jail_rights rights_table[STAGE_IDS_LEN] = {
 	[STAGE_PACK] = {false, false, JAIL_FILTER_FILES, 128, 16, 0, 8192 * MIB},
 	[STAGE_VM] = {false, true, JAIL_FILTER_QEMU, 256, 512, 0, 0},
 	[STAGE_LOG] = {false, true, JAIL_FILTER_PIPES, 64, 16, 0, 512 * MIB},
+	[STAGE_GET] = {true, false, JAIL_FILTER_NETWORK, 64, 64, 0, 2048 * MIB},
 	[STAGE_COLLECT] = {false, false, JAIL_FILTER_FILES, 64, 16, 0, 512 * MIB},
 };
 

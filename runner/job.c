@@ -61,6 +61,10 @@ static const struct job_field plan_fields[] = {
 	JOB_FIELD(job_plan, cache_scope, FIELD_HEX, false),
 	JOB_FIELD(job_plan, cache_bytes, FIELD_U64, false),
 	JOB_FIELD(job_plan, cache_may_write, FIELD_BOOL, false),
+	JOB_FIELD(job_plan, fetch_store, FIELD_TEXT, false),
+	JOB_FIELD(job_plan, fetch_hosts, FIELD_TEXT, false),
+	JOB_FIELD(job_plan, fetch_any_host, FIELD_BOOL, false),
+	JOB_FIELD(job_plan, fetch_bytes, FIELD_U64, false),
 	JOB_NESTED(job_plan, limits, &limits_table),
 };
 static const struct job_table plan_table = JOB_TABLE(plan_fields);
@@ -108,6 +112,7 @@ static const struct job_field report_fields[] = {
 	JOB_FIELD(job_report, machine, FIELD_TEXT, false),
 	JOB_NESTED(job_report, source, &digest_table),
 	JOB_NESTED(job_report, log, &digest_table),
+	{"deps", FIELD_OBJECT, offsetof(struct job_report, deps), 0, false, &digest_table},
 	JOB_FIELD(job_report, log_truncated, FIELD_BOOL, false),
 	JOB_FIELD(job_report, started_unix_ms, FIELD_U64, false),
 	JOB_FIELD(job_report, finished_unix_ms, FIELD_U64, false),
@@ -230,6 +235,8 @@ static int plan_check(const struct job_plan *p, const struct job_place *at, stru
 		return job_fields_wrong(at, "inline_cmd", "only an inline plan has commands of its own", err);
 	if (p->plan_sha256[0] && strlen(p->plan_sha256) != 64)
 		return job_fields_wrong(at, "plan_sha256", "expected 64 hex digits", err);
+	if (p->fetch_store[0] && p->fetch_store[0] != '/')
+		return job_fields_wrong(at, "fetch_store", "expected an absolute path", err);
 	if (p->cache_store[0] && (p->cache_store[0] != '/' || strlen(p->cache_scope) != 64))
 		return job_fields_wrong(at, "cache_store", "expected an absolute path, and 64 hex digits as cache_scope", err);
 	if (!p->limits.cpus || !p->limits.memory_bytes || !p->limits.timeout_ms)

@@ -118,6 +118,10 @@ struct job_plan {
 	char cache_scope[65];        /* whose: cachekey_scope() of project and ref; required with cache_store */
 	uint64_t cache_bytes;        /* ceiling of one cache; 0 = none */
 	bool cache_may_write;        /* false: an untrusted ref, which reads and leaves nothing behind */
+	char fetch_store[PATH_MAX];  /* folder of what plans fetched, by digest; created when absent; "" = nothing is fetched for a plan */
+	char fetch_hosts[4096];      /* hosts that may be asked, joined by commas */
+	bool fetch_any_host;         /* at home: any, loopback and private addresses too */
+	uint64_t fetch_bytes;        /* of all that a plan fetches, together */
 	struct job_limits limits;    /* ceilings: what the plan asks is cut down to them, or refused where it needs more cpus/memory/disk */
 };
 
@@ -152,7 +156,7 @@ struct job_report {
 	enum job_accel accel;        /* kvm or tcg; AUTO when no VM was started */
 	char isolation[128];         /* e.g. "userns,pidns,netns,seccomp,landlock" */
 	char machine[32];            /* machine profile: "q35", "microvm" */
-	struct job_digest source, log;
+	struct job_digest source, log, deps; /* deps: the tar of what was fetched; empty texts without one */
 	bool log_truncated;
 	uint64_t started_unix_ms, finished_unix_ms;
 	struct job_timings timings;

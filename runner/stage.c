@@ -115,6 +115,18 @@ static bool limit_ok(struct stage_msg *m)
 	return step_ok(m) && m->u.step.exit_code >= GUEST_LIMIT_MEMORY && m->u.step.exit_code <= GUEST_LIMIT_TIME;
 }
 
+static bool fetch_ok(struct stage_msg *m)
+{
+	char url[sizeof m->u.fetch.url], name[sizeof m->u.fetch.name];
+	m->u.fetch.sha256[sizeof m->u.fetch.sha256 - 1] = m->u.fetch.url[sizeof url - 1] = m->u.fetch.name[sizeof name - 1] = '\0';
+	memcpy(url, m->u.fetch.url, sizeof url);
+	memcpy(name, m->u.fetch.name, sizeof name);
+	clean(m->u.fetch.url, sizeof m->u.fetch.url);
+	clean(m->u.fetch.name, sizeof m->u.fetch.name);
+	return url[0] && name[0] && name[0] != '/' && !strcmp(url, m->u.fetch.url) && !strcmp(name, m->u.fetch.name) &&
+	       (!m->u.fetch.sha256[0] || hex_is_digits(m->u.fetch.sha256, 64, 64));
+}
+
 static bool source_ok(struct stage_msg *m)
 {
 	return digest_ok(&m->u.digest.digest);
@@ -159,7 +171,9 @@ static const struct msg_rule {
 	[STAGE_MSG_FAILED] = {FROM_ALL, failed_ok},
 	[STAGE_MSG_REF_SEEN] = {FROM(STAGE_FETCH), ref_ok},
 	[STAGE_MSG_COMMIT] = {FROM(STAGE_FETCH), commit_ok},
-	[STAGE_MSG_PROGRESS] = {FROM(STAGE_FETCH), plain_ok},
+	[STAGE_MSG_PROGRESS] = {FROM(STAGE_FETCH) | FROM(STAGE_GET), plain_ok},
+	[STAGE_MSG_FETCH_ITEM] = {FROM(STAGE_PACK), fetch_ok},
+	[STAGE_MSG_DEPS] = {FROM(STAGE_GET), source_ok},
 	[STAGE_MSG_PLAN] = {FROM(STAGE_PACK), plan_ok},
 	[STAGE_MSG_STEP_NAME] = {FROM(STAGE_PACK), step_ok},
 	[STAGE_MSG_SOURCE] = {FROM(STAGE_PACK), source_ok},

@@ -22,13 +22,14 @@
 	X(STAGE_ACCEL, 3, "accel")                                                                                     \
 	X(STAGE_VM, 4, "vm")                                                                                           \
 	X(STAGE_LOG, 5, "log")                                                                                         \
-	X(STAGE_COLLECT, 6, "collect")
+	X(STAGE_COLLECT, 6, "collect")                                                                                 \
+	X(STAGE_GET, 7, "get")
 
 enum stage_id {
 #define X(name, value, text) name = value,
 	STAGES(X)
 #undef X
-	STAGE_IDS_LEN = 7
+	STAGE_IDS_LEN = 8
 };
 
 /* "fetch"; "unknown" for what is no stage. */
@@ -57,6 +58,9 @@ enum stage_msg_type {
 	STAGE_MSG_COMMIT,      /* .text: fetch resolved source.commit (absent or short in the plan) to this full id */
 	STAGE_MSG_ACCEL,       /* accel: .accel, the proof's answer */
 	STAGE_MSG_PACKAGE,     /* pack: .text, a package that the image must have; after the steps' names */
+	STAGE_MSG_FETCH_ITEM,  /* pack: .fetch, something that the plan fetches; the supervisor passes it on to get */
+	STAGE_MSG_FETCH_GO,    /* supervisor to get: that were all */
+	STAGE_MSG_DEPS,        /* get: .digest of the tar of all that was fetched */
 	STAGE_MSG_CACHE,       /* log: .size_bytes, the guest says that its cache disk holds a tar of so many */
 	STAGE_MSG_CACHE_TAKEN, /* collect: the cache tar was looked through and copied */
 	STAGE_MSG_TYPES_LEN
@@ -80,6 +84,7 @@ struct stage_msg {
 		struct { uint64_t cpu_ms, memory_bytes, scratch_bytes; } stat;
 		struct { uint32_t accel; char why[256], hint[256]; } accel;
 		struct { uint64_t tar_bytes; uint32_t is_partial; } done; /* partial: something was left out */
+		struct { char url[1024], sha256[65], name[128]; } fetch; /* sha256 "": whatever comes; name: below /ci/deps */
 		uint64_t size_bytes;
 	} u;
 };
@@ -101,6 +106,13 @@ bool stage_check(const void *packet, size_t len, enum stage_id from, struct stag
  * redirects elsewhere. */
 struct stage_fetch { int msg_fd; const struct job_plan *plan; const char *mirror_path; uint32_t idle_ms; /* longest silence of the remote; 0 = 30 s */ };
 int stage_fetch_run(const struct stage_fetch *s);
+
+/* get: network, libcurl. Started before the supervisor gives the network up, waits in its jail for STAGE_MSG_FETCH_ITEM and _GO (end of
+ * file: nothing is to be fetched), brings each item into the store fetch_store/SHA256/file, writes them all as a tar to deps_fd, and is gone
+ * before the machine starts. What cannot be had is the outcome error, naming the item. */
+#define STAGE_FETCH_ITEMS_MAX 64
+struct stage_get { int msg_fd; const struct job_plan *plan; int deps_fd; };
+int stage_get_run(const struct stage_get *s);
 
 /* pack: no network. Reads the commit from a git objects folder (read-only in the jail), finds and parses the plan,
  * writes the canonical source tar to source_fd and the plan tar (guest.h) to plan_fd: both empty, writable files, padded

@@ -203,6 +203,13 @@ static int send_plan(const struct pack *p, struct err *err)
 		copy_text(msg.u.text, sizeof msg.u.text, plan->packages[i]);
 		e = stage_send(p->stage->msg_fd, &msg, err);
 	}
+	for (size_t i = 0; !e && i < plan->fetch_len; i++) {
+		msg = (struct stage_msg){.type = STAGE_MSG_FETCH_ITEM};
+		copy_text(msg.u.fetch.url, sizeof msg.u.fetch.url, plan->fetch[i].url);
+		copy_text(msg.u.fetch.sha256, sizeof msg.u.fetch.sha256, plan->fetch[i].sha256);
+		copy_text(msg.u.fetch.name, sizeof msg.u.fetch.name, plan->fetch[i].name);
+		e = stage_send(p->stage->msg_fd, &msg, err);
+	}
 	return e;
 }
 

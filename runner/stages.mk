@@ -13,7 +13,9 @@ libtalkoo_stages_la_SOURCES = \
 	runner/srctar.c runner/srctar.h \
 	runner/srctree.c runner/srctree.h \
 	runner/stage_collect.c \
+	runner/download.c runner/download.h \
 	runner/stage_fetch.c \
+	runner/stage_get.c \
 	runner/stage_pack.c \
 	runner/transport_git.c runner/transport_http.c
 libtalkoo_stages_la_CFLAGS = $(AM_CFLAGS) $(GIT2_CFLAGS) $(ARCHIVE_CFLAGS) $(CURL_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)

@@ -123,6 +123,35 @@ static void enter_accel(struct supervisor *s)
 		supervisor_enter_vm(s);
 }
 
+/* What the plan fetches; else the stage that waited for it goes. */
+static void enter_get(struct supervisor *s)
+{
+	const struct stage_msg go = {.type = STAGE_MSG_FETCH_GO};
+	if (!s->tally.fetches) {
+		child_kill(&s->children[STAGE_GET]);
+		enter_accel(s);
+		return;
+	}
+	s->state = SUPERVISOR_GET;
+	supervisor_stage_began(s, STAGE_GET, DEADLINE_FETCH);
+	supervisor_tell_get(s, &go);
+	if (s->tally.is_settled)
+		supervisor_enter_ending(s);
+}
+
+/* Fetched, or not: then the stage said why not. */
+static void after_get(struct supervisor *s)
+{
+	if (s->state != SUPERVISOR_GET)
+		return;
+	if (s->tally.has_deps) {
+		enter_accel(s);
+		return;
+	}
+	tally_settle(&s->tally, JOB_ERROR, NULL, "the get stage did not say what it fetched");
+	supervisor_enter_ending(s);
+}
+
 static void enter_pack(struct supervisor *s)
 {
 	s->state = SUPERVISOR_PACK;
@@ -143,7 +172,11 @@ static void enter_first(struct supervisor *s)
 		supervisor_enter_ending(s);
 		return;
 	}
-	/* fetch has the network; from here on nobody else does */
+	if (!supervisor_start_get(s)) {
+		supervisor_enter_ending(s);
+		return;
+	}
+	/* fetch and get have the network; from here on nobody else does */
 	struct err err = {0};
 	if (jail_drop_network(&s->facts, &err) < 0) {
 		tally_settle(&s->tally, JOB_ERROR, NULL, "%s", err.what);
@@ -174,7 +207,10 @@ static void advance(struct supervisor *s, enum stage_id ended)
 		enter_pack(s);
 		break;
 	case STAGE_PACK:
-		enter_accel(s);
+		enter_get(s);
+		break;
+	case STAGE_GET:
+		after_get(s);
 		break;
 	case STAGE_ACCEL:
 		supervisor_enter_vm(s);
@@ -203,6 +239,8 @@ static void react(struct supervisor *s, const struct stage_msg *msg, uint64_t no
 		vm->deadline_ms = s->tally.report.limits.timeout_ms > UINT64_MAX - now_ms ?
 					  UINT64_MAX :
 					  now_ms + s->tally.report.limits.timeout_ms;
+	if (msg->type == STAGE_MSG_FETCH_ITEM)
+		supervisor_tell_get(s, msg);
 	/* the guest's last word; all it wrote is with the host. Its own power-off would only take time. */
 	if (msg->type == STAGE_MSG_GUEST_DONE)
 		child_kill(vm);
@@ -289,9 +327,12 @@ static void stage_ended(struct supervisor *s, enum stage_id id, int status)
 		[STAGE_PACK] = &s->tally.report.timings.pack_ms,
 		[STAGE_COLLECT] = &s->tally.report.timings.collect_ms,
 	};
+	if (id == STAGE_GET && c->started_ms)
+		s->tally.report.timings.fetch_ms += now_ms - c->started_ms;
 	if (timings[id])
 		*timings[id] = now_ms - c->started_ms;
-	events_stage(&s->events, now_ms, id, false);
+	if (c->started_ms) /* get may have waited in vain */
+		events_stage(&s->events, now_ms, id, false);
 	const bool was_killed = c->is_killed;
 	child_forget(c);
 	if (!was_killed && id == STAGE_VM && !s->tally.is_settled) {

@@ -9,6 +9,7 @@
 #define SUPERVISOR_STATES(X)                                                                                           \
 	X(SUPERVISOR_FETCH, "fetch")                                                                                   \
 	X(SUPERVISOR_PACK, "pack")                                                                                     \
+	X(SUPERVISOR_GET, "get")                                                                                       \
 	X(SUPERVISOR_ACCEL, "accel")                                                                                   \
 	X(SUPERVISOR_VM, "vm")                                                                                         \
 	X(SUPERVISOR_COLLECT, "collect")                                                                               \
@@ -59,6 +60,10 @@ int supervisor_poll_timeout(const struct supervisor *s);
 /* supervisor_stages.c: what each state starts. False: nothing runs, the outcome is settled. */
 bool supervisor_start_fetch(struct supervisor *s);
 bool supervisor_start_pack(struct supervisor *s);
+/* Before the network is given up: the stage that may be told to fetch. */
+bool supervisor_start_get(struct supervisor *s);
+/* Passes on what pack said, and at last that this was all. */
+void supervisor_tell_get(struct supervisor *s, const struct stage_msg *msg);
 /* Image and limits; *ret_skip: the accelerator is known already. */
 bool supervisor_start_accel(struct supervisor *s, bool *ret_skip);
 bool supervisor_start_vm(struct supervisor *s);

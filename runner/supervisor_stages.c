@@ -13,6 +13,7 @@
 #define FILE_SOURCE "source.tar"
 #define FILE_PLAN "plan.tar"
 #define FILE_ARTIFACTS "artifacts.raw"
+#define FILE_DEPS "deps.raw"
 #define SECTOR 512
 
 /* A step of ours that did not work: the job ends as error, with this sentence. */
@@ -29,6 +30,29 @@ bool supervisor_start_fetch(struct supervisor *s)
 		return give_up(s, &err);
 	supervisor_stage_began(s, STAGE_FETCH, DEADLINE_FETCH);
 	return true;
+}
+
+bool supervisor_start_get(struct supervisor *s)
+{
+	struct err err = {0};
+	CLEANUP(cleanup_fd) int deps_fd = -1;
+	if (!s->tally.plan.fetch_store[0])
+		return true;
+	if (workdir_create(&s->dir, FILE_DEPS, 0, &deps_fd, &err) < 0 ||
+	    crew_start_get(&s->crew, deps_fd, &s->children[STAGE_GET], &err) < 0)
+		return give_up(s, &err);
+	return true;
+}
+
+void supervisor_tell_get(struct supervisor *s, const struct stage_msg *msg)
+{
+	struct err err = {0};
+	const int fd = s->children[STAGE_GET].msg_fd;
+	if (fd < 0)
+		tally_settle(&s->tally, JOB_REFUSED, "a node fetches from the hosts that its config.yml lists: 'fetch: [HOST]'",
+			     "the plan fetches files, and this node fetches none");
+	else if (stage_send(fd, msg, &err) < 0)
+		give_up(s, &err);
 }
 
 bool supervisor_start_pack(struct supervisor *s)
@@ -154,7 +178,9 @@ static int open_disk(struct supervisor *s, enum guest_disk disk, int *ret_fd, st
 	case GUEST_DISK_CACHE:
 		return supervisor_cache_disk(s, ret_fd, err);
 	case GUEST_DISK_DEPS:
-		return workdir_create(&s->dir, "deps.raw", SECTOR, ret_fd, err);
+		if (s->tally.has_deps)
+			return workdir_reopen(&s->dir, FILE_DEPS, ret_fd, err);
+		return workdir_create(&s->dir, FILE_DEPS, SECTOR, ret_fd, err);
 	case GUEST_DISK_SCRATCH:
 		return workdir_create(&s->dir, "scratch.raw", limits->disk_bytes / 4096 * 4096, ret_fd, err);
 	case GUEST_DISKS_LEN:
@@ -174,7 +200,7 @@ static int open_disk_as_contract(struct supervisor *s, enum guest_disk disk, int
 		*ret_fd = fd_take(&fd);
 		return 0;
 	}
-	return workdir_reopen(&s->dir, disk == GUEST_DISK_ROOT ? "root.raw" : "deps.raw", ret_fd, err);
+	return workdir_reopen(&s->dir, disk == GUEST_DISK_ROOT ? "root.raw" : FILE_DEPS, ret_fd, err);
 }
 
 static int open_machine_fds(struct supervisor *s, struct machine_fds *f, struct err *err)

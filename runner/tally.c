@@ -177,6 +177,20 @@ static bool on_cache(struct tally *t, const struct stage_msg *m)
 	return true;
 }
 
+static bool on_fetch_item(struct tally *t)
+{
+	return t->has_plan && t->steps_named == t->report.steps_len && t->fetches++ < STAGE_FETCH_ITEMS_MAX;
+}
+
+static bool on_deps(struct tally *t, const struct stage_msg *m)
+{
+	if (!t->fetches || t->has_deps)
+		return false;
+	t->report.deps = m->u.digest.digest;
+	t->has_deps = true;
+	return true;
+}
+
 static bool on_package(struct tally *t, const struct stage_msg *m)
 {
 	if (t->steps_named != t->report.steps_len || t->packages_len >= TALLY_PACKAGES_MAX)
@@ -272,6 +286,10 @@ bool tally_message(struct tally *t, enum stage_id from, const struct stage_msg *
 		return on_stat(t, m, now_ms);
 	case STAGE_MSG_GUEST_DONE:
 		return on_guest_done(t, m);
+	case STAGE_MSG_FETCH_ITEM:
+		return on_fetch_item(t);
+	case STAGE_MSG_DEPS:
+		return on_deps(t, m);
 	case STAGE_MSG_CACHE:
 		return on_cache(t, m);
 	case STAGE_MSG_CACHE_TAKEN:
@@ -288,7 +306,8 @@ bool tally_message(struct tally *t, enum stage_id from, const struct stage_msg *
 	case STAGE_MSG_NOTE:
 		return on_note(t, m, now_ms);
 	case STAGE_MSG_PROGRESS:
-		return from == STAGE_FETCH;
+		return from == STAGE_FETCH || from == STAGE_GET;
+	case STAGE_MSG_FETCH_GO:
 	case STAGE_MSG_TYPES_LEN:
 		break;
 	}

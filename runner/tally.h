@@ -34,6 +34,8 @@ struct tally {
 	bool wants_network[JOB_STEPS_MAX];  /* the step's output says so */
 	bool has_cache;           /* the plan keeps one */
 	uint64_t cache_bytes;     /* of the guest's cache, by its own account; 0 = none */
+	uint32_t fetches;         /* items that the plan fetches */
+	bool has_deps;            /* they are all there */
 	bool cache_is_taken;      /* collect looked it through and copied it */
 	char packages[TALLY_PACKAGES_MAX][128]; /* that the image must have */
 	size_t packages_len;

@@ -109,14 +109,13 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* "HOST:PORT:ADDRESS,ADDRESS": so that curl asks no resolver. */
-static struct curl_slist *resolve_list(const struct fetch_link *link)
+struct curl_slist *fetch_resolve_list(const struct remote_url *url, const struct dial_addresses *addresses)
 {
 	CLEANUP(buf_release) struct buf line;
 	buf_init(&line, 4096);
-	buf_printf(&line, "%s:%u:", link->url.host, link->url.port);
-	for (size_t i = 0; i < link->addresses.count; i++) {
-		const struct dial_address *a = &link->addresses.list[i];
+	buf_printf(&line, "%s:%u:", url->host, url->port);
+	for (size_t i = 0; i < addresses->count; i++) {
+		const struct dial_address *a = &addresses->list[i];
 		char text[DIAL_TEXT_MAX];
 		dial_text(text, (const struct sockaddr *)&a->address);
 		buf_printf(&line, a->address.ss_family == AF_INET6 ? "%s[%s]" : "%s%s", i ? "," : "", text);
@@ -128,7 +127,7 @@ static int set_common(struct http_stream *s)
 {
 	struct fetch_link *link = s->owner->link;
 	CURL *c = s->easy;
-	if (!link->url.host_is_ipv6 && !(s->resolve = resolve_list(link)))
+	if (!link->url.host_is_ipv6 && !(s->resolve = fetch_resolve_list(&link->url, &link->addresses)))
 		return -1;
 	CURLcode e = CURLE_OK;
 #define SET(option, value) (e = e ? e : curl_easy_setopt(c, option, value))

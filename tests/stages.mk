@@ -19,6 +19,11 @@ test_cache_SOURCES = tests/unit/test_cache.c tests/unit/tap.c tests/unit/tap.h
 test_cache_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 test_cache_LDADD = libtalkoo-guest.la libtalkoo-stages.la libtalkoo-runner.la libtalkoo-image.la
 
+UNIT_TESTS += test_get
+test_get_SOURCES = tests/unit/test_get.c tests/unit/tap.c tests/unit/tap.h
+test_get_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+test_get_LDADD = libtalkoo-stages.la libtalkoo-runner.la
+
 FUZZ_TARGETS += fuzz_collect
 fuzz_collect_SOURCES = tests/fuzz/fuzz_collect.c $(FUZZ_REPLAY)
 fuzz_collect_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

@@ -175,6 +175,9 @@ static void set_cache(struct run *r)
 	cachekey_scope(*s->url ? s->url : s->local_objects, is_trusted ? s->ref : CACHEKEY_REF_READ, r->plan.cache_scope);
 	r->plan.cache_bytes = 2 * GIB;
 	r->plan.cache_may_write = is_trusted;
+	memcpy(r->plan.fetch_store, r->place.fetched, sizeof r->plan.fetch_store);
+	r->plan.fetch_any_host = true;
+	r->plan.fetch_bytes = 4 * GIB;
 }
 
 static int prepare(struct run *r, struct err *err)
@@ -378,6 +381,7 @@ static int run_one(struct cli *c, const char *cell, const char *out, bool *ret_g
 		return code;
 	*ret_go_on = !r.is_cancelled;
 	(void)blobs_prune(r.place.caches, CACHES_CAP, NULL);
+	(void)blobs_prune(r.place.fetched, CACHES_CAP, NULL);
 	view_summary(&r.view, &r.report);
 	code = finish(&r, err);
 	return code ? code : (int)exitcode_of_outcome(r.report.outcome, r.report.accel);

@@ -65,6 +65,7 @@ static const char *stage_says(const char *stage)
 		const char *stage, *text;
 	} table[] = {{"fetch", "fetching the commit"},
 		     {"pack", "packing the source"},
+		     {"get", "fetching what the plan names"},
 		     {"accel", "looking for an accelerator"},
 		     {"vm", "starting the VM"},
 		     {"log", "starting the VM"},

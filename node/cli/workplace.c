@@ -52,6 +52,7 @@ int workplace_find(const char *home_option, struct workplace *ret, struct err *e
 	memcpy(w.images, w.home.images, sizeof w.images);
 	memcpy(w.mirrors, w.home.mirrors, sizeof w.mirrors);
 	memcpy(w.caches, w.home.caches, sizeof w.caches);
+	memcpy(w.fetched, w.home.fetched, sizeof w.fetched);
 	memcpy(w.accel_cache, w.home.accel_cache, sizeof w.accel_cache);
 	if (w.home.kind != HOME_SYSTEM || !access(w.home.state, W_OK)) {
 		code = below(w.runs, w.home.state, "runs", err);
@@ -64,6 +65,8 @@ int workplace_find(const char *home_option, struct workplace *ret, struct err *e
 			code = below(w.mirrors, state, "mirrors", err);
 		if (!code)
 			code = below(w.caches, state, "caches", err);
+		if (!code)
+			code = below(w.fetched, state, "fetched", err);
 		if (!code)
 			code = below(w.accel_cache, state, "accel.json", err);
 		if (!code && access(w.images, R_OK | X_OK))

@@ -13,7 +13,7 @@
 
 struct workplace {
 	struct home home;
-	char images[PATH_MAX], mirrors[PATH_MAX], runs[PATH_MAX], caches[PATH_MAX], accel_cache[PATH_MAX];
+	char images[PATH_MAX], mirrors[PATH_MAX], runs[PATH_MAX], caches[PATH_MAX], fetched[PATH_MAX], accel_cache[PATH_MAX];
 };
 
 /* home_option: --home, or NULL. Computes paths (and reads config.yml for `images`), creates nothing. */

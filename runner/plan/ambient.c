@@ -78,6 +78,20 @@ static int make_refused(struct maker *m, const struct action *a, const struct ya
 	return ERR_INVALID;
 }
 
+static int make_http_get(struct maker *m, const struct action *a, const struct yaml_node *item, struct err *err)
+{
+	const struct yaml_node *items = yaml_get(item, "items");
+	if (!items)
+		return yaml_err(item, err, "the field items is missing (%s)", a->name);
+	const size_t before = m->plan->fetch_len;
+	const int rc = plan_read_http_get(items, m->plan, err);
+	for (size_t i = before; !rc && i < m->plan->fetch_len; i++) {
+		if (!m->plan->fetch[i].sha256[0])
+			plan_note(m->plan, "http_get: %.60s has no sha256: whatever comes is taken", m->plan->fetch[i].name);
+	}
+	return rc;
+}
+
 static int make_nothing(struct maker *m, const struct action *a, const struct yaml_node *item, struct err *err)
 {
 	(void)item;
@@ -259,7 +273,7 @@ static const struct action actions[] = {
 	{"deb", PHASE_PLAN, make_fixed, {NULL}, DEB_COMMANDS},
 	{"deb_install", PHASE_PLAN, make_refused, {"packages"}, "it installs what deb_get fetched, and nothing fetches yet"},
 	{"cargo_fetch", PHASE_PRE, make_fetch, {NULL}, "Cargo.lock source = "},
-	{"http_get", PHASE_PRE, make_refused, {"items"}, NO_FETCH},
+	{"http_get", PHASE_PRE, make_http_get, {"items"}, NULL},
 	{"npm_get", PHASE_PRE, make_fetch, {NULL}, "package-lock.json \"resolved\""},
 	{"rustup", PHASE_PRE, make_refused, {"channel", "target", "components", "profile"}, NO_FETCH},
 	{"deb_get", PHASE_PRE, make_refused, {"packages", "suite", "cert"}, NO_FETCH},

@@ -128,6 +128,12 @@ static json_t *plan_to_json(const struct plan *p)
 	/* json_pack's "o" takes each part, also when another part is NULL and it fails */
 	json_t *plan = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "v", 1, "image", p->image, "resources", resources, "environment",
 				 env_to_json(p), "steps", steps_to_json(p), "artifacts", globs_to_json(p));
+	json_t *fetch = p->fetch_len ? json_array() : NULL;
+	for (size_t i = 0; i < p->fetch_len; i++)
+		json_array_append_new(fetch, json_pack("{s:s, s:s, s:s}", "url", p->fetch[i].url, "sha256", p->fetch[i].sha256, "name",
+						       p->fetch[i].name));
+	if (plan && fetch)
+		json_object_set_new(plan, "fetch", fetch);
 	if (plan && p->has_cache)
 		json_object_set_new(plan, "cache", texts_to_json(p->cache, p->cache_len));
 	if (plan && p->packages_len)

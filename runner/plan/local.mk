@@ -5,6 +5,7 @@ libtalkoo_plan_la_SOURCES = \
 	runner/plan/ambient_args.c runner/plan/ambient_args.h \
 	runner/plan/detect.c \
 	runner/plan/discover.c \
+	runner/plan/fetch.c \
 	runner/plan/matrix.c \
 	runner/plan/native.c \
 	runner/plan/plan_parts.c runner/plan/plan_parts.h \

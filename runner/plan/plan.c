@@ -430,6 +430,9 @@ static const struct schema_field plan_fields[] = {
 	{.name = "artifacts", .kind = SCHEMA_OTHER, .read = read_artifacts,
 	 .json = "{\"type\":\"array\",\"maxItems\":64,\"items\":{\"type\":\"string\",\"pattern\":\"^[^/]\"}}",
 	 .help = "globs of files to keep, relative to the source; ** is any number of folders"},
+	{.name = "fetch", .kind = SCHEMA_OTHER, .read = plan_read_fetch, .sub = plan_fetch_fields, .sub_len = PLAN_FETCH_FIELDS_LEN,
+	 .json = "{\"type\":\"array\",\"maxItems\":64,\"items\":@}",
+	 .help = "files that are fetched before the machine starts, and lie in /ci/deps"},
 	{.name = "cache", .kind = SCHEMA_OTHER, .read = read_cache,
 	 .json = "{\"type\":\"array\",\"maxItems\":16,\"items\":{\"type\":\"string\",\"pattern\":\"^[^/*?\\\\[]+\"}}",
 	 .help = "paths of the source that are kept, with /ci/cache, for the next run of the same plan on the same branch"},
@@ -509,6 +512,7 @@ void plan_release(struct plan *p)
 		free(p->cache[i]);
 	for (size_t i = 0; i < p->packages_len; i++)
 		free(p->packages[i]);
+	free(p->fetch);
 	free(p->env);
 	free(p->steps);
 	plan_matrix_release(&p->matrix);

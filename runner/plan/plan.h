@@ -38,6 +38,7 @@
 #define PLAN_GLOB_LEN_MAX 255
 #define PLAN_CACHE_MAX 16
 #define PLAN_PACKAGES_MAX 256
+#define PLAN_FETCH_MAX 64
 #define PLAN_IMAGE_MAX 128        /* bytes with the 0 */
 #define PLAN_NOTES_MAX 8
 #define PLAN_STEP_FILE_MAX 160
@@ -84,6 +85,13 @@ struct plan_resources {
 	uint64_t cpus, memory_bytes, disk_bytes, timeout_ms;
 };
 
+/* A file that is fetched before the machine starts; the steps find it as /ci/deps/NAME. */
+struct plan_fetch {
+	char url[1024];               /* http or https */
+	char sha256[65];              /* hex; "" where a format knows none */
+	char name[128];               /* relative, no empty, "." or ".." parts; no two alike */
+};
+
 /* One dimension of a matrix: an environment variable and its values. */
 struct plan_axis {
 	char name[PLAN_ENV_NAME_MAX];
@@ -113,6 +121,8 @@ struct plan {
 	size_t cache_len;
 	char *packages[PLAN_PACKAGES_MAX]; /* that the image must have; owned */
 	size_t packages_len;
+	struct plan_fetch *fetch;     /* owned; at most PLAN_FETCH_MAX */
+	size_t fetch_len;
 	char notes[PLAN_NOTES_MAX][160]; /* what a person should know of how it was read; lint shows them */
 	size_t notes_len;
 	struct plan_matrix matrix;    /* before plan_take_cell() made one of its cells of the plan; else empty */

@@ -27,6 +27,12 @@ int plan_read_matrix(const struct yaml_node *value, void *record, struct err *er
 int plan_check_env_name(const struct yaml_node *entry, struct err *err) MUST_CHECK;
 /* What is wrong with an artifact glob; NULL when nothing is. */
 const char *plan_glob_fault(const char *glob);
+/* The key `fetch` of a .talkoo.yml, and the table of one of its entries. record: struct plan. */
+#define PLAN_FETCH_FIELDS_LEN 3
+extern const struct schema_field plan_fetch_fields[PLAN_FETCH_FIELDS_LEN];
+int plan_read_fetch(const struct yaml_node *value, void *record, struct err *err) MUST_CHECK;
+/* Ambient's http_get: the same, with `filename`, and a digest only where it is given. */
+int plan_read_http_get(const struct yaml_node *items, struct plan *plan, struct err *err) MUST_CHECK;
 void plan_matrix_release(struct plan_matrix *m);
 /* The plan of a tree without a plan file; *ret_file: what it was made of, static. ERR_NOT_FOUND: nothing that is known. */
 int plan_detect(const struct plan_tree *tree, struct plan *ret, const char **ret_file, struct err *err) MUST_CHECK;

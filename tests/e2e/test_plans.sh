@@ -2,7 +2,7 @@
 # Plans of other formats, unchanged, through `talkoo lint` and `talkoo run`: Ambient's and Radicle's native one.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$TALKOO_SRCDIR/tests/e2e/lib.sh"
-need git qemu-system-x86_64
+need git qemu-system-x86_64 python3
 need_image
 
 mkdir -p "$dir/project/.radicle" "$dir/project/.ambient" && cd "$dir/project" || exit
@@ -82,12 +82,48 @@ P
 expect 1 "a failing pipe is a failure" -- talkoo run --image mini
 plan <<'P'
 pre_plan:
-  - action: http_get
-    items: [{url: "https://example.org/x", filename: x}]
+  - action: rustup
 plan: []
 P
 expect 2 "what cannot be honoured is refused by name" -- talkoo run --image mini
-says 'ambient.yaml:2:13: .*http_get cannot be honoured'
+says 'ambient.yaml:2:13: .*rustup cannot be honoured'
+
+# what a plan fetches is there before its machine starts, and need not be fetched twice
+mkdir "$dir/www" && echo "from elsewhere" >"$dir/www/thing.txt"
+sum=$(sha256sum <"$dir/www/thing.txt" | cut -d ' ' -f 1)
+python3 -u -m http.server -b 127.0.0.1 -d "$dir/www" 0 >"$dir/www.log" 2>&1 &
+server=$!
+at_end+=("kill $server")
+poll 10 grep -q 'port [0-9]' "$dir/www.log"
+port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' "$dir/www.log")
+fetching() { # URL's last part, SHA256
+	plan <<-P
+		pre_plan:
+		  - action: http_get
+		    items: [{url: "http://127.0.0.1:$port/$1", filename: sub/thing, sha256: $2}]
+		plan:
+		  - action: shell
+		    shell: cat /ci/deps/sub/thing
+	P
+}
+fetching thing.txt "${sum/%?/x}" && expect 2 "no digest" -- talkoo run --image mini
+fetching thing.txt "${sum//[0-9]/0}" && expect 6 "another digest" -- talkoo run --image mini
+says 'cannot fetch sub/thing from .*has the sha256 '"$sum"
+fetching nothing.txt "$sum" && expect 6 "nothing there" -- talkoo run --image mini
+says 'cannot fetch sub/thing from .*the server has no such file'
+fetching thing.txt "$sum" && expect 0 "http_get" -- talkoo run --image mini
+prints '^from elsewhere$'
+kill $server
+cat >.talkoo.yml <<P
+image: mini
+fetch:
+  - {url: "http://127.0.0.1:$port/thing.txt", sha256: $sum}
+steps: [{run: cat /ci/deps/thing.txt}]
+P
+git add .talkoo.yml && git commit -qm fetch
+expect 0 "what was fetched once is here" -- talkoo run
+prints '^from elsewhere$'
+git rm -qf .talkoo.yml
 plan <<'P'
 plan:
   - action: cargo-fmt

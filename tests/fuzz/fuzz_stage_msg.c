@@ -52,6 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case STAGE_MSG_ACCEL:
 		must_be_text(msg.u.accel.why, sizeof msg.u.accel.why);
 		break;
+	case STAGE_MSG_FETCH_ITEM:
+		must_be_text(msg.u.fetch.url, sizeof msg.u.fetch.url);
+		must_be_text(msg.u.fetch.name, sizeof msg.u.fetch.name);
+		break;
+	case STAGE_MSG_FETCH_GO:
+	case STAGE_MSG_DEPS:
 	case STAGE_MSG_SOURCE:
 	case STAGE_MSG_GUEST_READY:
 	case STAGE_MSG_STEP_START:

@@ -103,10 +103,16 @@ static void test_refused(void)
 		{"plan: [{action: mkdir, path: x}]\n", NULL,
 		 ".radicle/ambient.yaml:1:24: plan[0].path: the action mkdir has no such field", ""},
 		{"plna: []\n", NULL, ".radicle/ambient.yaml:1:1: plna: unknown key", "did you mean `plan`?"},
-		{"pre_plan: [{action: http_get, items: []}]\n", NULL,
-		 ".radicle/ambient.yaml:1:21: pre_plan[0].action: http_get cannot be honoured: jobs have no network, and nothing "
+		{"pre_plan: [{action: rustup}]\n", NULL,
+		 ".radicle/ambient.yaml:1:21: pre_plan[0].action: rustup cannot be honoured: jobs have no network, and nothing "
 		 "fetches for them yet",
 		 "have what it fetches in the image or in the repository, and leave the action out"},
+		{"pre_plan: [{action: http_get, items: [{url: \"ftp://h/x\", filename: x}]}]\n", NULL,
+		 ".radicle/ambient.yaml:1:45: pre_plan[0].items[0].url: is no URL of a file",
+		 "https://HOST/PATH, without a user, a query or a fragment"},
+		{"pre_plan: [{action: http_get, items: [{url: \"https://h/x\", filename: ../x}]}]\n", NULL,
+		 ".radicle/ambient.yaml:1:70: pre_plan[0].items[0].filename: is no file name below /ci/deps",
+		 "relative, without empty, \".\" or \"..\" parts"},
 		{"pre_plan: [{action: cargo_fetch}]\n", "[[package]]\nname = \"a\"\nsource = \"registry\"\n",
 		 ".radicle/ambient.yaml:1:21: pre_plan[0].action: cargo_fetch cannot be honoured: Cargo.lock names dependencies, and "
 		 "nothing fetches it yet",
