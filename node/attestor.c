@@ -183,6 +183,9 @@ int attest(const struct attest_input *in, struct attestation *ret, struct err *e
 			why = outcome_contradiction(r);
 		if (!why && (!read_digest(&r->source, &a.statement.source) || !read_digest(&r->log, &a.statement.log)))
 			why = "it lacks the digest of source or log";
+		a.statement.has_deps = r->deps.sha256[0] != '\0';
+		if (!why && a.statement.has_deps && !read_digest(&r->deps, &a.statement.deps))
+			why = "its digest of what was fetched is none";
 		if (why) {
 			set_error(&a, "the runner's report does not agree with the job: ", why);
 		} else {

@@ -153,6 +153,8 @@ static json_t *own_object(const struct statement *s, bool *failed)
 	put_time(o, "finished", s->finished_ms, failed);
 	put_number(o, "durationMs", s->duration_ms, failed);
 	put(o, "source", blob_object(&s->source, failed), failed);
+	if (s->has_deps)
+		put(o, "deps", blob_object(&s->deps, failed), failed);
 	json_t *log = blob_object(&s->log, failed);
 	put(log, "truncated", json_boolean(s->log_truncated), failed);
 	put(o, "log", log, failed);

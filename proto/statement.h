@@ -40,6 +40,8 @@ struct statement {
 	size_t artifacts_len;
 	bool has_index;                        /* lists over 8 KiB moved to an index blob */
 	struct blob_digest index;
+	bool has_deps;                         /* the plan fetched files: the tar of all of them */
+	struct blob_digest deps;
 };
 
 void statement_release(struct statement *s);

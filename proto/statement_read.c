@@ -212,6 +212,9 @@ static void read_what(struct reader *r, const json_t *own, struct statement *s)
 	check(r, "finished", s->finished_ms >= s->started_ms);
 	s->duration_ms = get_number(r, own, "durationMs");
 	get_blob(r, get(r, own, "source", JSON_OBJECT), &s->source);
+	s->has_deps = json_object_get(own, "deps") != NULL;
+	if (s->has_deps)
+		get_blob(r, get(r, own, "deps", JSON_OBJECT), &s->deps);
 	get_blob(r, log, &s->log);
 	s->log_truncated = get_bool(r, log, "truncated");
 	s->artifacts_partial = get_bool(r, own, "artifactsPartial");
