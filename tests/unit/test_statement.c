@@ -56,12 +56,15 @@ static void test_round_trip(void)
 	buf_init(&index, 1 << 20);
 	buf_init(&again, 1 << 20);
 	fill(&s, 3, 2);
+	s.has_deps = true;
+	s.deps = s.log;
 	OK(!statement_write(&s, &text, &index, &err), "written %s", err.what);
 	INTEQ(index.len, 0);
 	OK(!statement_read(text.data, text.len, &back, &err), "read %s", err.what);
 	OK(!statement_write(&back, &again, &index, &err), "written again");
 	STREQ(buf_cstr(&again), buf_cstr(&text));
 	STREQ(back.steps[2].name, "step \"2\"");
+	OK(back.has_deps && blob_digest_eq(&back.deps, &s.log), "what was fetched");
 	statement_release(&back);
 	statement_release(&s);
 }
