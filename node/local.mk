@@ -10,7 +10,8 @@ libtalkoo_node_la_SOURCES = \
 	node/blobs.c node/blobs.h \
 	node/home.c node/home.h \
 	node/identity.c node/identity.h \
-	node/init.c node/init.h
+	node/init.c node/init.h \
+	node/jsonget.c node/jsonget.h
 libtalkoo_node_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS)
 libtalkoo_node_la_LIBADD = libtalkoo-job.la libtalkoo-proto.la libtalkoo-base.la
 EXTRA_DIST += node/CONTROL.md

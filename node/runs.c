@@ -7,6 +7,7 @@
 
 #include "node/attestor.h"
 #include "node/blobs.h"
+#include "node/jsonget.h"
 #include "node/net.h"
 #include "node/runplan.h"
 #include "proto/base/cleanup.h"
@@ -112,18 +113,6 @@ void node_run_start(struct node *n, const struct id32 *job)
 
 /* ---- the runner's events: foreign bytes */
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-	return text ? text : "";
-}
-
-static uint64_t number_of(const json_t *o, const char *key)
-{
-	const json_int_t v = json_integer_value(json_object_get(o, key));
-	return v > 0 ? (uint64_t)v : 0;
-}
-
 static void note_report(struct node *n, struct run *run, const json_t *event)
 {
 	struct err err;
@@ -155,22 +144,22 @@ static bool note_event(struct node *n, struct run *run, const char *type, const 
 		return false;
 	}
 	if (!strcmp(type, "stage")) {
-		note_stage(run, text_of(event, "stage"), text_of(event, "state"));
+		note_stage(run, jtext(event, "stage"), jtext(event, "state"));
 	} else if (!strcmp(type, "step")) {
-		const uint64_t index = number_of(event, "index"), count = number_of(event, "count");
-		if (!strcmp(text_of(event, "state"), "start") && index < count && count <= JOB_STEPS_MAX) {
+		const uint64_t index = jnumber(event, "index"), count = jnumber(event, "count");
+		if (!strcmp(jtext(event, "state"), "start") && index < count && count <= JOB_STEPS_MAX) {
 			run->step = (uint32_t)index + 1;
 			run->steps = (uint32_t)count;
 			snprintf(run->phase, sizeof run->phase, "run");
-			snprintf(run->step_name, sizeof run->step_name, "%s", text_of(event, "name"));
+			snprintf(run->step_name, sizeof run->step_name, "%s", jtext(event, "name"));
 			scheduler_progress(n->scheduler, &run->job);
 		}
 	} else if (!strcmp(type, "log")) {
-		run->log_bytes = number_of(event, "size_bytes");
+		run->log_bytes = jnumber(event, "size_bytes");
 		net_log_grown(n, &run->job, run->log_bytes, false);
 	} else if (!strcmp(type, "stat")) {
-		run->cpu_ms = number_of(event, "cpu_ms");
-		run->memory_bytes = number_of(event, "memory_bytes");
+		run->cpu_ms = jnumber(event, "cpu_ms");
+		run->memory_bytes = jnumber(event, "memory_bytes");
 	}
 	return true;
 }
@@ -180,7 +169,7 @@ void node_run_event(struct node *n, const struct id32 *job, const char *line, si
 	struct run *run = node_run(n, job);
 	json_t *event = run && len <= EVENT_LINE_MAX ? json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	char type[32], node[NODE_ID_TEXT_MAX];
-	snprintf(type, sizeof type, "%s", text_of(event, "type"));
+	snprintf(type, sizeof type, "%s", jtext(event, "type"));
 	if (!json_is_object(event) || !*type || !note_event(n, run, type, event)) {
 		json_decref(event);
 		return;

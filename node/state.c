@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/jsonget.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/units.h"
 
@@ -196,26 +197,14 @@ struct loading {
 	struct err *err;
 };
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-	return text ? text : "";
-}
-
-static uint64_t number_of(const json_t *o, const char *key)
-{
-	const json_int_t n = json_integer_value(json_object_get(o, key));
-	return n > 0 ? (uint64_t)n : 0;
-}
-
 static bool on_trust(void *user, const char *key, const uint8_t *bytes, size_t len)
 {
 	struct loading *l = user;
 	struct state_trust t = {0};
 	json_t *o = json_loadb((const char *)bytes, len, 0, NULL);
 	l->rc = node_id_parse(key, &t.node, l->err);
-	snprintf(t.operator_name, sizeof t.operator_name, "%s", text_of(o, "operator"));
-	t.since_ms = number_of(o, "since_ms");
+	snprintf(t.operator_name, sizeof t.operator_name, "%s", jtext(o, "operator"));
+	t.since_ms = jnumber(o, "since_ms");
 	json_decref(o);
 	if (!l->rc)
 		l->rc = trust_set(l->st, &t, l->err);
@@ -230,8 +219,8 @@ static bool on_follow(void *user, const char *key, const uint8_t *bytes, size_t 
 	const json_t *seeds = json_object_get(o, "seeds"), *seed;
 	size_t i;
 	l->rc = id32_parse(key, &f.project, l->err);
-	snprintf(f.alias, sizeof f.alias, "%s", text_of(o, "alias"));
-	snprintf(f.name, sizeof f.name, "%s", text_of(o, "name"));
+	snprintf(f.alias, sizeof f.alias, "%s", jtext(o, "alias"));
+	snprintf(f.name, sizeof f.name, "%s", jtext(o, "name"));
 	json_array_foreach(seeds, i, seed)
 		if (f.seeds_len < LINK_SEEDS_MAX && json_is_string(seed) && !node_addr_parse(json_string_value(seed), &f.seeds[f.seeds_len], NULL))
 			f.seeds_len++;
@@ -246,11 +235,11 @@ static bool on_donation(void *user, const char *key, const uint8_t *bytes, size_
 	struct loading *l = user;
 	(void)key;
 	json_t *o = json_loadb((const char *)bytes, len, 0, NULL);
-	const char *mode = text_of(o, "mode");
+	const char *mode = jtext(o, "mode");
 	l->st->donation.mode = !strcmp(mode, "paused") ? SCHED_PAUSED : !strcmp(mode, "draining") ? SCHED_DRAINING : SCHED_WORKING;
-	l->st->donation.since_ms = number_of(o, "since_ms");
-	l->st->donation.until_ms = number_of(o, "until_ms");
-	snprintf(l->st->donation.note, sizeof l->st->donation.note, "%s", text_of(o, "note"));
+	l->st->donation.since_ms = jnumber(o, "since_ms");
+	l->st->donation.until_ms = jnumber(o, "until_ms");
+	snprintf(l->st->donation.note, sizeof l->st->donation.note, "%s", jtext(o, "note"));
 	json_decref(o);
 	return true;
 }

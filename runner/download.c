@@ -96,25 +96,11 @@ static int judge(struct transfer *t, const char *url, struct err *err)
 
 static CURLcode set_options(struct transfer *t, const char *url, struct curl_slist *resolve)
 {
-	CURLcode e = CURLE_OK;
+	CURLcode e = fetch_curl_options(t->easy, t->curl_error, resolve, on_open_socket, t);
 #define SET(option, value) (e = e ? e : curl_easy_setopt(t->easy, option, value))
 	SET(CURLOPT_URL, url);
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_ERRORBUFFER, t->curl_error);
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
-#if LIBCURL_VERSION_NUM >= 0x075500
-	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-	SET(CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
-#endif
-	SET(CURLOPT_PROXY, "");
-	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)FETCH_CONNECT_MS);
 	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
 	SET(CURLOPT_LOW_SPEED_TIME, (long)FETCH_IDLE_MS / 1000);
-	SET(CURLOPT_RESOLVE, resolve);
-	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, t);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, t);
 	SET(CURLOPT_RESUME_FROM_LARGE, (curl_off_t)t->at);

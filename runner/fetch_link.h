@@ -6,6 +6,7 @@
 #ifndef TALKOO_RUNNER_FETCH_LINK_H
 #define TALKOO_RUNNER_FETCH_LINK_H
 
+#include <curl/curl.h>
 #include <git2.h>
 #if __has_include(<git2/sys/errors.h>) /* libgit2 from 1.8 on has git_error_set_str() there */
 #include <git2/sys/errors.h>
@@ -33,8 +34,13 @@ int fetch_link_count(struct fetch_link *link, size_t len) MUST_CHECK;
 int fetch_link_fail(struct fetch_link *link, const struct err *err);
 
 /* "HOST:PORT:ADDRESS,ADDRESS" for CURLOPT_RESOLVE, so that curl asks no resolver; NULL without memory. The caller's to free. */
-struct curl_slist;
 struct curl_slist *fetch_resolve_list(const struct remote_url *url, const struct dial_addresses *addresses);
+
+/* What every transfer of ours has in common: HTTP alone, no redirect, proxy, netrc or signal, errors as text
+ * (CURL_ERROR_SIZE bytes, which must live as long as easy), the judged addresses (resolve, NULL: none), each socket
+ * judged once more by open_socket. */
+CURLcode fetch_curl_options(CURL *easy, char *error_text, struct curl_slist *resolve, curl_opensocket_callback open_socket,
+			    void *user) MUST_CHECK;
 
 /* git_transport_cb; param is the struct fetch_link, which outlives the transport. */
 int transport_git_new(git_transport **ret, git_remote *owner, void *link);

@@ -109,6 +109,29 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+CURLcode fetch_curl_options(CURL *easy, char *error_text, struct curl_slist *resolve, curl_opensocket_callback open_socket,
+			    void *user)
+{
+	CURLcode e = CURLE_OK;
+#define SET(option, value) (e = e ? e : curl_easy_setopt(easy, option, value))
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_ERRORBUFFER, error_text);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+#if LIBCURL_VERSION_NUM >= 0x075500
+	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+	SET(CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+#endif
+	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)FETCH_CONNECT_MS);
+	SET(CURLOPT_RESOLVE, resolve);
+	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(CURLOPT_OPENSOCKETDATA, user);
+#undef SET
+	return e;
+}
+
 struct curl_slist *fetch_resolve_list(const struct remote_url *url, const struct dial_addresses *addresses)
 {
 	CLEANUP(buf_release) struct buf line;
@@ -129,22 +152,8 @@ static int set_common(struct http_stream *s)
 	CURL *c = s->easy;
 	if (!link->url.host_is_ipv6 && !(s->resolve = fetch_resolve_list(&link->url, &link->addresses)))
 		return -1;
-	CURLcode e = CURLE_OK;
+	CURLcode e = fetch_curl_options(c, s->curl_error, s->resolve, on_open_socket, link);
 #define SET(option, value) (e = e ? e : curl_easy_setopt(c, option, value))
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_ERRORBUFFER, s->curl_error);
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
-#if LIBCURL_VERSION_NUM >= 0x075500
-	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-	SET(CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
-#endif
-	SET(CURLOPT_PROXY, "");
-	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)FETCH_CONNECT_MS);
-	SET(CURLOPT_RESOLVE, s->resolve);
-	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, link);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, s);
 	SET(CURLOPT_USERAGENT, "git/2 (talkoo)"); /* some forges serve the protocol only to what calls itself git */

@@ -1,5 +1,4 @@
-/* What most commands do: one request to the chosen node, its answer shown. Reading fields of an answer that may lack
- * them (an older or newer node): absent is "", 0 or false.
+/* What most commands do: one request to the chosen node, its answer shown.
  *
  * Links: base, client. Must not know: what answers mean. */
 #ifndef TALKOO_CLI_NODECALL_H
@@ -7,6 +6,7 @@
 
 #include "node/cli/cli.h"
 #include "node/cli/client.h"
+#include "node/jsonget.h"
 
 /* The node that the options mean, connected. *ret: client_close(). */
 int nodecall_open(const struct cli *c, struct client **ret, struct err *err) MUST_CHECK;
@@ -17,9 +17,6 @@ int nodecall_shown(struct cli *c, json_t *request /* takes */, json_t **ret_answ
 /* As nodecall(), on a connection that stands. */
 int nodecall_on(struct client *client, json_t *request /* takes */, json_t **ret_answer, struct err *err) MUST_CHECK;
 
-const char *jtext(const json_t *object, const char *key);
-uint64_t jnumber(const json_t *object, const char *key);
-bool jbool(const json_t *object, const char *key);
 /* Sets a text or a number where it is not NULL or 0: absent arguments are left out of a request. */
 void jset_text(json_t *object, const char *key, const char *text);
 void jset_number(json_t *object, const char *key, uint64_t number);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "node/jsonget.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/units.h"
 #include "proto/outcome.h"
@@ -116,23 +117,11 @@ void view_tick(struct view *v)
 	v->drawn_ms = now;
 }
 
-static const char *text_of(const json_t *event, const char *key)
-{
-	const char *text = json_string_value(json_object_get(event, key));
-	return text ? text : "";
-}
-
-static uint64_t number_of(const json_t *event, const char *key)
-{
-	const json_int_t number = json_integer_value(json_object_get(event, key));
-	return number > 0 ? (uint64_t)number : 0;
-}
-
 static void on_plan(struct view *v, const json_t *event)
 {
 	const size_t steps = json_array_size(json_object_get(event, "steps"));
-	const char *path = text_of(event, "path"), *origin = text_of(event, "origin");
-	snprintf(v->accel, sizeof v->accel, "%s", text_of(event, "accel"));
+	const char *path = jtext(event, "path"), *origin = jtext(event, "origin");
+	snprintf(v->accel, sizeof v->accel, "%s", jtext(event, "accel"));
 	view_pause(v);
 	out_note(v->out, OUT_DIM, "plan   ");
 	if (!strcmp(origin, "inline"))
@@ -140,13 +129,13 @@ static void on_plan(struct view *v, const json_t *event)
 	else
 		out_note(v->out, OUT_PLAIN, "%s%s, %zu step%s", *path ? path : "detected",
 			 !strcmp(origin, "detected") && *path ? " (detected)" : "", steps, steps == 1 ? "" : "s");
-	out_note(v->out, OUT_PLAIN, ", image %s\n", OUT_FOREIGN(text_of(event, "image")));
+	out_note(v->out, OUT_PLAIN, ", image %s\n", OUT_FOREIGN(jtext(event, "image")));
 }
 
 static void on_stage(struct view *v, const json_t *event)
 {
-	const char *stage = text_of(event, "stage");
-	if (strcmp(text_of(event, "state"), "start") || !strcmp(stage, "log"))
+	const char *stage = jtext(event, "stage");
+	if (strcmp(jtext(event, "state"), "start") || !strcmp(stage, "log"))
 		return;
 	snprintf(v->stage, sizeof v->stage, "%s", stage);
 	v->stage_began_ms = view_now_ms();
@@ -159,12 +148,12 @@ static void on_stage(struct view *v, const json_t *event)
 static void on_step(struct view *v, const json_t *event)
 {
 	char took[UNITS_TEXT_MAX];
-	const unsigned index = (unsigned)number_of(event, "index") + 1;
+	const unsigned index = (unsigned)jnumber(event, "index") + 1;
 	v->step = index;
-	v->steps = (unsigned)number_of(event, "count");
-	sanitise_line(v->step_name, sizeof v->step_name, text_of(event, "name"));
+	v->steps = (unsigned)jnumber(event, "count");
+	sanitise_line(v->step_name, sizeof v->step_name, jtext(event, "name"));
 	view_pause(v);
-	if (!strcmp(text_of(event, "state"), "start")) {
+	if (!strcmp(jtext(event, "state"), "start")) {
 		v->step_began_ms = view_now_ms();
 		if (!v->out->notes_terminal && v->says_steps)
 			out_note(v->out, OUT_PLAIN, "[%u/%u] %s\n", v->step, v->steps, v->step_name);
@@ -178,12 +167,12 @@ static void on_step(struct view *v, const json_t *event)
 	out_note(v->out, OUT_PLAIN, "  %s", exit_code ? "failed" : "ok");
 	if (exit_code)
 		out_note(v->out, OUT_PLAIN, " (exit code %" JSON_INTEGER_FORMAT ")", exit_code);
-	out_note(v->out, OUT_DIM, "  %s\n", units_format_duration(took, number_of(event, "duration_ms")));
+	out_note(v->out, OUT_DIM, "  %s\n", units_format_duration(took, jnumber(event, "duration_ms")));
 }
 
 void view_event(struct view *v, const json_t *event)
 {
-	const char *type = *text_of(event, "type") ? text_of(event, "type") : text_of(event, "event");
+	const char *type = *jtext(event, "type") ? jtext(event, "type") : jtext(event, "event");
 	if (!strcmp(type, "stage")) {
 		on_stage(v, event);
 	} else if (!strcmp(type, "plan")) {
@@ -191,11 +180,11 @@ void view_event(struct view *v, const json_t *event)
 	} else if (!strcmp(type, "step")) {
 		on_step(v, event);
 	} else if (!strcmp(type, "stat")) {
-		v->cpu_ms = number_of(event, "cpu_ms");
-		v->memory_bytes = number_of(event, "memory_bytes");
+		v->cpu_ms = jnumber(event, "cpu_ms");
+		v->memory_bytes = jnumber(event, "memory_bytes");
 	} else if (!strcmp(type, "note")) {
 		view_pause(v);
-		out_note(v->out, OUT_WARN, "note: %s\n", OUT_FOREIGN(text_of(event, "text")));
+		out_note(v->out, OUT_WARN, "note: %s\n", OUT_FOREIGN(jtext(event, "text")));
 	}
 }
 
