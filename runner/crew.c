@@ -21,6 +21,8 @@ typedef int (*child_body_fn)(const struct crew *crew, const void *arg, int msg_f
 
 #define GIT_MEMORY_MIN (2ull << 30) /* libraries, an index, windows into packs (gitlib.c) */
 #define GIT_MEMORY_MAX (8ull << 30)
+#define OTHER_STAGES_MEMORY (1ull << 30)
+#define FILES_MAX (1ull << 50) /* no sum of them overflows */
 #define JAIL_HINT "run 'talkoo doctor': it says what this machine's kernel allows"
 
 void child_init(struct child *c)
@@ -86,6 +88,16 @@ static uint64_t git_memory(const struct job_plan *plan)
 {
 	const uint64_t source = plan->limits.source_bytes < GIT_MEMORY_MAX ? plan->limits.source_bytes : GIT_MEMORY_MAX;
 	return GIT_MEMORY_MIN + 2 * source < GIT_MEMORY_MAX ? GIT_MEMORY_MIN + 2 * source : GIT_MEMORY_MAX;
+}
+
+uint64_t crew_memory_max(const struct job_plan *plan)
+{
+	const struct job_limits *l = &plan->limits;
+	const uint64_t files[] = {l->source_bytes, l->source_bytes, l->artifact_bytes, l->log_bytes, plan->cache_bytes, plan->fetch_bytes};
+	uint64_t sum = git_memory(plan) + OTHER_STAGES_MEMORY;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		sum += files[i] < FILES_MAX ? files[i] : FILES_MAX;
+	return sum;
 }
 
 /* What resolving names and TLS need. */
@@ -315,7 +327,8 @@ static int body_vm(const struct crew *crew, const void *arg, int msg_fd)
 		.with_kvm = m->accel == JOB_ACCEL_KVM,
 		.msg_fd = msg_fd,
 	};
-	stage_vm_exec(&s, &err);
+	if (cgroup_enter(crew->cgroup, CGROUP_VM, &err) == 0 && stage_vm_exec(&s, &err) == 0)
+		err_set(&err, ERR_BUG, "it came back");
 	return stage_fail(msg_fd, JOB_ERROR, JAIL_HINT, "QEMU could not start: %s", err.what);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "runner/accel.h"
+#include "runner/cgroup.h"
 #include "runner/image.h"
 #include "runner/jail.h"
 #include "runner/machine.h"
@@ -32,6 +33,7 @@ struct crew {
 	const char *qemu;          /* path, from accel on */
 	enum machine_profile profile;
 	int diagnostics_fd;        /* becomes standard output and error of every child */
+	const struct cgroup *cgroup; /* QEMU goes into its leaf; NULL = none */
 };
 
 void child_init(struct child *c);
@@ -53,6 +55,8 @@ int crew_start_collect(const struct crew *crew, const struct stage_collect *s, s
 
 /* accel_prove() with its QEMU in the vm jail, in this process: blocks. cache_path: "" = none. */
 int crew_prove(const struct crew *crew, const char *cache_path, bool force, struct accel_proof *ret, struct err *err) MUST_CHECK;
+/* The most memory that all stages but vm have a use for at once, files in memory (a job's folder on tmpfs) included. */
+uint64_t crew_memory_max(const struct job_plan *plan);
 /* Whether QEMU under the job's own uid could read the image. */
 bool crew_others_can_read(const struct image *image);
 

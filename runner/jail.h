@@ -27,6 +27,7 @@ struct jail_facts {
 	bool has_own_uid;                /* own_uid differs from the launcher's, and is nobody else's */
 	bool has_seccomp;
 	int landlock_abi;                /* 0: none */
+	bool has_cgroup;                 /* cgroup.h: memory and processes have the kernel's ceiling; the caller says so */
 	uid_t own_uid;                   /* as seen by the supervisor */
 	gid_t own_gid;
 	gid_t kvm_gid;                   /* /dev/kvm's group as seen by the supervisor, (gid_t)-1 where it cannot be kept */

@@ -32,6 +32,7 @@ const char *jail_describe(const struct jail_facts *facts, char *out, size_t size
 		{facts->has_userns, "userns"},     {facts->has_namespaces, "pidns,mountns,netns,ipcns,utsns"},
 		{facts->has_own_uid, "uid"},       {true, "nonewprivs"},
 		{facts->has_seccomp, "seccomp"},   {facts->landlock_abi > 0, "landlock"},
+		{facts->has_cgroup, "cgroup"},
 	};
 	if (!facts->has_namespaces) {
 		snprintf(out, size, "none");

@@ -14,6 +14,7 @@
 
 #define ARGS_MAX 160
 #define ARG_BYTES_MAX 8192
+#define OWN_MEMORY (256ull << 20) /* QEMU's, beside the guest's */
 
 /* What differs between machines. Everything else is machine_argv()'s. */
 struct profile {
@@ -222,6 +223,12 @@ static unsigned translation_cache_mib(const struct machine *m)
 {
 	const uint64_t quarter = (m->memory_bytes >> 20) / 4;
 	return quarter < 128 ? 128 : quarter > 512 ? 512 : (unsigned)quarter;
+}
+
+uint64_t machine_memory_max(const struct machine *m)
+{
+	const uint64_t translations = m->accel == JOB_ACCEL_TCG ? (uint64_t)translation_cache_mib(m) << 20 : 0;
+	return m->memory_bytes + OWN_MEMORY + translations;
 }
 
 static void add_machine(struct args *a, const struct machine *m, const struct profile *p)

@@ -58,6 +58,9 @@ void machine_argv_release(struct machine_argv *a);
  * below 3 or used twice, a path with a comma). */
 int machine_argv(const struct machine *m, struct machine_argv *ret, struct err *err) MUST_CHECK;
 
+/* The most memory that this machine's QEMU has a use for: the guest's, 256 MiB of its own, and the emulator's cache of translations. */
+uint64_t machine_memory_max(const struct machine *m);
+
 /* Whether the guest writes to this disk. */
 bool machine_disk_is_read_only(enum guest_disk disk);
 

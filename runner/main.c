@@ -16,6 +16,8 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "proto/base/units.h"
+#include "runner/cgroup.h"
+#include "runner/crew.h"
 #include "runner/events.h"
 #include "runner/probe.h"
 #include "runner/supervisor.h"
@@ -199,6 +201,21 @@ static int report_for_it(const struct job_plan *plan, int status)
 	return text && !events_pending(&events) ? 0 : 1;
 }
 
+/* The control group of a job, where there is one to be had; ret->path "" else, and the result's isolation says so. */
+#define JOB_PROCESSES 640 /* QEMU's threads, and the stages' */
+static void open_group(const struct job_plan *plan, struct cgroup_host *host, struct cgroup *ret)
+{
+	const struct cgroup_limits limits = {
+		.stages_memory_bytes = crew_memory_max(plan),
+		.processes = JOB_PROCESSES,
+		.yields = plan->isolation_required, /* a stranger's */
+	};
+	struct err err = {0};
+	*ret = (struct cgroup){.io = cgroup_kernel()};
+	if (cgroup_find(cgroup_kernel(), host) && cgroup_open(cgroup_kernel(), host, getpid(), &limits, ret, &err) < 0)
+		snprintf(host->why, sizeof host->why, "%.250s", err.what);
+}
+
 static int run_job(struct supervisor_options *options)
 {
 	static struct job_plan plan;
@@ -211,13 +228,17 @@ static int run_job(struct supervisor_options *options)
 		return 2;
 	}
 	watch_signals();
-	struct supervisor_job job = {&plan, options, rest};
+	struct cgroup_host host;
+	CLEANUP(cgroup_close) struct cgroup cgroup;
+	open_group(&plan, &host, &cgroup);
+	struct supervisor_job job = {&plan, options, rest, &cgroup};
 	pid_t pid;
 	if (jail_cradle(supervisor_run, &job, &pid, &err) < 0) {
 		err_print(&err, stderr);
 		return 1;
 	}
 	const int status = wait_for(pid);
+	cgroup_close(&cgroup);
 	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == SUPERVISOR_UNREAD))
 		return WEXITSTATUS(status) == 0 ? 0 : 1;
 	return report_for_it(&plan, status);
@@ -228,6 +249,10 @@ static int run_probe(struct probe_request *req)
 	watch_signals();
 	pid_t pid;
 	struct err err = {0};
+	static const struct job_plan none;
+	CLEANUP(cgroup_close) struct cgroup cgroup;
+	open_group(&none, &req->cgroup_host, &cgroup);
+	req->cgroup = &cgroup;
 	if (jail_cradle(probe_run, req, &pid, &err) < 0) {
 		err_print(&err, stderr);
 		return 1;

@@ -26,13 +26,16 @@ static int find(const struct probe_request *req, struct crew *crew, struct image
 	return rc;
 }
 
-static int print_answer(const struct accel_proof *proof, const struct jail_facts *facts)
+static int print_answer(const struct probe_request *req, const struct accel_proof *proof, const struct jail_facts *facts)
 {
-	char isolation[128];
+	const struct cgroup_host *host = &req->cgroup_host;
+	char isolation[128], controllers[64];
 	jail_describe(facts, isolation, sizeof isolation);
-	json_t *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:i, s:s}", "v", 1, "type", "accel", "accel",
+	cgroup_names(facts->has_cgroup ? req->cgroup->controllers : 0, controllers, sizeof controllers);
+	json_t *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:i, s:s, s:s, s:s, s:s}", "v", 1, "type", "accel", "accel",
 				 job_accel_name(proof->accel), "why", proof->why, "hint", proof->hint, "cached", proof->cached,
-				 "boot_ms", (int)proof->boot_ms, "isolation", isolation);
+				 "boot_ms", (int)proof->boot_ms, "isolation", isolation, "cgroup", controllers,
+				 "cgroup_why", facts->has_cgroup ? "" : host->why, "cgroup_hint", facts->has_cgroup ? "" : host->hint);
 	CLEANUP(cleanup_free) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	return text && puts(text) >= 0 && fflush(stdout) == 0 ? 0 : 1;
@@ -44,6 +47,7 @@ int probe_run(const struct jail_facts *facts, int alive_fd, void *ctx)
 	const struct probe_request *req = ctx;
 	struct jail_facts mine = *facts;
 	struct err err = {0};
+	mine.has_cgroup = req->cgroup->path[0] && cgroup_enter(req->cgroup, CGROUP_STAGES, &err) == 0;
 	CLEANUP(image_release) struct image image = {0};
 	char qemu[PATH_MAX] = "";
 	/* nothing below the store is reached by path but the image, which is shown before the root is built over it */
@@ -65,5 +69,5 @@ int probe_run(const struct jail_facts *facts, int alive_fd, void *ctx)
 		err_print(&err, stderr);
 		return 1;
 	}
-	return print_answer(&proof, &mine);
+	return print_answer(req, &proof, &mine);
 }

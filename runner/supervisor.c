@@ -307,7 +307,10 @@ static void vm_ended(struct supervisor *s, int status)
 	keep_diagnostics(s);
 	workdir_last_words(&s->dir, words, sizeof words);
 	how_it_ended(status, how, sizeof how);
-	if (s->tally.guest_is_ready)
+	if (cgroup_vm_was_ended(s->cgroup))
+		tally_settle(&s->tally, JOB_ERROR, "this is a bug of QEMU's or an attack",
+			     "QEMU took more memory than this machine needs, and was ended by its control group");
+	else if (s->tally.guest_is_ready)
 		tally_settle(&s->tally, JOB_ERROR, "if memory is short here, QEMU may have been killed for it: see the system's log",
 			     "QEMU died while the job ran (%s)", how);
 	else
@@ -468,7 +471,7 @@ static int open_all(struct supervisor *s, struct err *err)
 		return rc;
 	s->diagnostics_fd = pipe_fds[0];
 	fcntl(s->diagnostics_fd, F_SETFL, O_NONBLOCK);
-	s->crew = (struct crew){&s->facts, &s->dir, &s->tally.plan, NULL, NULL, (enum machine_profile)0, pipe_fds[1]};
+	s->crew = (struct crew){.facts = &s->facts, .dir = &s->dir, .plan = &s->tally.plan, .diagnostics_fd = pipe_fds[1], .cgroup = s->cgroup};
 	return 0;
 }
 
@@ -519,9 +522,12 @@ int supervisor_run(const struct jail_facts *facts, int alive_fd, void *ctx)
 	const uint64_t now_ms = supervisor_now_ms();
 	events_init(&s.events, STDOUT_FILENO, now_ms);
 	tally_init(&s.tally, job->plan, &s.events, now_ms, clock_read_ms(CLOCK_REALTIME));
-	jail_describe(facts, s.tally.report.isolation, sizeof s.tally.report.isolation);
 	struct err err = {0};
-	if (open_all(&s, &err) < 0) {
+	s.cgroup = job->cgroup;
+	const int entered = cgroup_enter(s.cgroup, CGROUP_STAGES, &err);
+	s.facts.has_cgroup = entered == 0 && s.cgroup->path[0];
+	jail_describe(&s.facts, s.tally.report.isolation, sizeof s.tally.report.isolation);
+	if (entered < 0 || open_all(&s, &err) < 0) {
 		tally_settle(&s.tally, JOB_ERROR, err.hint, "%s", err.what);
 		supervisor_enter_ending(&s);
 	} else {

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "proto/base/buf.h"
+#include "runner/cgroup.h"
 #include "runner/jail.h"
 #include "runner/job.h"
 #include "runner/machine.h"
@@ -53,6 +54,7 @@ struct supervisor_job {
 	const struct job_plan *plan;
 	const struct supervisor_options *options;
 	const char *rest; /* what followed the plan's line on standard input */
+	const struct cgroup *cgroup; /* this job's; its path "" = none */
 };
 
 #define SUPERVISOR_UNREAD 3 /* the report is in the folder, but the launcher does not read */

@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libtalkoo-runner.la
 
 libtalkoo_runner_la_SOURCES = \
+	runner/cgroup.c runner/cgroup.h runner/cgroup_host.c \
 	runner/events.c runner/events.h \
 	runner/frame_reader.c runner/frame_reader.h \
 	runner/jail.c runner/jail.h runner/jail_parts.h \

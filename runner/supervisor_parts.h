@@ -31,6 +31,7 @@ struct supervisor {
 	struct image image;
 	char qemu[PATH_MAX];
 	struct crew crew;
+	const struct cgroup *cgroup; /* the job's; path "" = none */
 	struct child children[STAGE_IDS_LEN]; /* by enum stage_id */
 	enum supervisor_state state;
 	uint64_t ending_deadline_ms, next_disk_look_ms;

@@ -1,9 +1,11 @@
 /* What each state of the supervisor starts, with which files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "proto/base/cleanup.h"
@@ -241,6 +243,16 @@ static int start_log(struct supervisor *s, const struct machine_fds *f, struct e
 	return crew_start_log(&s->crew, &log, &s->children[STAGE_LOG], err);
 }
 
+/* Bytes of QEMU's disks that count as its memory: all of them where the job's folder is on tmpfs. */
+static uint64_t disks_in_memory(const struct supervisor *s)
+{
+	const struct job_limits *limits = &s->tally.report.limits;
+	struct statfs fs;
+	if (fstatfs(s->dir.fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+		return 0;
+	return limits->disk_bytes + tally_tar_bytes_max(limits) + s->tally.plan.cache_bytes;
+}
+
 static int start_machine(struct supervisor *s, const struct machine_fds *f, struct err *err)
 {
 	char kernel[PATH_MAX], initramfs[PATH_MAX];
@@ -265,6 +277,9 @@ static int start_machine(struct supervisor *s, const struct machine_fds *f, stru
 		.tsc_khz = s->crew.profile == MACHINE_X86_64_MICROVM ? machine_tsc_khz() : 0,
 	};
 	memcpy(m.disk_fds, f->disks, sizeof m.disk_fds);
+	rc = cgroup_limit_vm(s->cgroup, machine_memory_max(&m) + disks_in_memory(s), err);
+	if (rc < 0)
+		return rc;
 	uint64_t largest = tally_tar_bytes_max(limits);
 	largest = largest > limits->disk_bytes ? largest : limits->disk_bytes;
 	return crew_start_vm(&s->crew, &m, largest > s->tally.plan.cache_bytes ? largest : s->tally.plan.cache_bytes,

@@ -1,4 +1,7 @@
 # tests of the supervisor, the jails, the frames
+UNIT_TESTS += test_cgroup
+test_cgroup_SOURCES = tests/unit/test_cgroup.c tests/unit/tap.c tests/unit/tap.h
+test_cgroup_LDADD = libtalkoo-runner.la
 UNIT_TESTS += test_frames test_stage_msg test_tally test_jail
 test_frames_SOURCES = tests/unit/test_frames.c tests/unit/tap.c tests/unit/tap.h
 test_frames_LDADD = libtalkoo-runner.la

@@ -250,6 +250,19 @@ static void check_isolation(struct doctor *d, const char *isolation)
 	say(d, "isolation", CHECK_WARN, text, "a kernel since " LANDLOCK_SINCE " with 'landlock' among its lsm= adds a layer");
 }
 
+static void check_cgroup(struct doctor *d, const json_t *answer)
+{
+	char text[400];
+	if (*jtext(answer, "cgroup")) {
+		snprintf(text, sizeof text, "a group of its own for each job: %s", jtext(answer, "cgroup"));
+		say(d, "cgroup", CHECK_OK, text, NULL);
+		return;
+	}
+	snprintf(text, sizeof text, "none for jobs: %s; QEMU's own memory has no ceiling beside the guest's",
+		 *jtext(answer, "cgroup_why") ? jtext(answer, "cgroup_why") : "the runner is of another version");
+	say(d, "cgroup", CHECK_WARN, text, jtext(answer, "cgroup_hint"));
+}
+
 static void check_accel(struct doctor *d)
 {
 	CLEANUP(client_free_json) json_t *answer = NULL;
@@ -265,6 +278,7 @@ static void check_accel(struct doctor *d)
 	snprintf(text, sizeof text, "%s: %s%s", is_kvm ? "KVM" : "emulation only", jtext(answer, "why"), jbool(answer, "cached") ? " (remembered)" : "");
 	say(d, "accelerator", is_kvm ? CHECK_OK : CHECK_WARN, text, jtext(answer, "hint"));
 	check_isolation(d, jtext(answer, "isolation"));
+	check_cgroup(d, answer);
 }
 
 static void check_disk(struct doctor *d)
