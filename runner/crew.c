@@ -71,6 +71,14 @@ static int start(const struct crew *crew, child_body_fn body, const void *arg, s
 	return 0;
 }
 
+/* A store that outlives the job is its stage's from the first time on. False: the stage runs under the launcher's uid. */
+static bool give_store(const struct crew *crew, enum stage_id stage, const char *path)
+{
+	const uid_t uid = crew->facts->uids[stage];
+	struct stat st;
+	return uid && stat(path, &st) == 0 && (st.st_uid == uid || jail_give(path, uid));
+}
+
 /* fetch */
 
 /* certificates, and nothing of what lies beside them: /etc/ssl/private is root's to read, as this stage may be */
@@ -113,10 +121,11 @@ static void add_network(struct jail *j)
 
 static int body_fetch(const struct crew *crew, const void *arg, int msg_fd)
 {
-	(void)arg;
+	const bool *owns_store = arg;
 	const struct job_source *source = &crew->plan->source;
 	struct jail j;
 	jail_init(&j, STAGE_FETCH, crew->facts, crew->dir->path);
+	j.takes_own_uid = *owns_store;
 	add_network(&j);
 	jail_path_add(&j, source->mirror, JAIL_WRITE);
 	j.memory_bytes_max = git_memory(crew->plan);
@@ -137,32 +146,40 @@ static int body_fetch(const struct crew *crew, const void *arg, int msg_fd)
 int crew_start_fetch(const struct crew *crew, struct child *ret, struct err *err)
 {
 	const int rc = io_mkdirs(crew->plan->source.mirror, 0700, err);
-	return rc < 0 ? rc : start(crew, body_fetch, NULL, ret, err);
+	const bool owns_store = rc == 0 && give_store(crew, STAGE_FETCH, crew->plan->source.mirror);
+	return rc < 0 ? rc : start(crew, body_fetch, &owns_store, ret, err);
 }
 
 /* get */
 
+struct get_arg {
+	int deps_fd;
+	bool owns_store;
+};
+
 static int body_get(const struct crew *crew, const void *arg, int msg_fd)
 {
-	const int *deps_fd = arg;
+	const struct get_arg *a = arg;
 	struct jail j;
 	jail_init(&j, STAGE_GET, crew->facts, crew->dir->path);
+	j.takes_own_uid = a->owns_store;
 	add_network(&j);
 	jail_path_add(&j, crew->plan->fetch_store, JAIL_WRITE);
 	j.file_bytes_max = crew->plan->fetch_bytes + STAGE_FETCH_ITEMS_MAX * 4096 + (1u << 20);
 	jail_keep(&j, msg_fd);
-	jail_keep(&j, *deps_fd);
+	jail_keep(&j, a->deps_fd);
 	struct err err = {0};
 	if (jail_enter(&j, &err) < 0)
 		return stage_fail(msg_fd, JOB_ERROR, JAIL_HINT, "the get stage's jail: %s", err.what);
-	const struct stage_get s = {.msg_fd = msg_fd, .plan = crew->plan, .deps_fd = *deps_fd};
+	const struct stage_get s = {.msg_fd = msg_fd, .plan = crew->plan, .deps_fd = a->deps_fd};
 	return stage_get_run(&s);
 }
 
 int crew_start_get(const struct crew *crew, int deps_fd, struct child *ret, struct err *err)
 {
 	const int rc = io_mkdirs(crew->plan->fetch_store, 0700, err);
-	return rc < 0 ? rc : start(crew, body_get, &deps_fd, ret, err);
+	const struct get_arg arg = {deps_fd, rc == 0 && give_store(crew, STAGE_GET, crew->plan->fetch_store)};
+	return rc < 0 ? rc : start(crew, body_get, &arg, ret, err);
 }
 
 /* pack */
@@ -170,6 +187,22 @@ int crew_start_get(const struct crew *crew, int deps_fd, struct child *ret, stru
 struct pack_fds {
 	int source_fd, plan_fd;
 };
+
+/* A mirror's objects are its fetch stage's, and its group's to read; those of a checkout are whose they are. */
+static void choose_pack_uid(const struct crew *crew, const char *objects, struct jail *j)
+{
+	const struct job_source *source = &crew->plan->source;
+	struct stat st;
+	if (source->url[0] && !crew->facts->keeps_groups && crew->facts->uids[STAGE_FETCH] && stat(objects, &st) == 0 &&
+	    st.st_gid == crew->facts->uids[STAGE_FETCH] && (st.st_mode & 050) == 050) {
+		j->also_gid = crew->facts->uids[STAGE_FETCH];
+		return;
+	}
+	bool is_open = jail_others_can_read(objects);
+	for (size_t i = 0; is_open && !source->url[0] && i < JOB_ALTERNATES_MAX && source->local_alternates[i][0]; i++)
+		is_open = access(source->local_alternates[i], F_OK) < 0 || jail_others_can_read(source->local_alternates[i]);
+	j->takes_own_uid = j->takes_own_uid && is_open;
+}
 
 static int body_pack(const struct crew *crew, const void *arg, int msg_fd)
 {
@@ -188,6 +221,7 @@ static int body_pack(const struct crew *crew, const void *arg, int msg_fd)
 				  source->mirror);
 	jail_init(&j, STAGE_PACK, crew->facts, crew->dir->path);
 	j.memory_bytes_max = git_memory(crew->plan);
+	choose_pack_uid(crew, objects, &j);
 	jail_path_add(&j, objects, JAIL_READ);
 	for (size_t i = 0; !source->url[0] && i < JOB_ALTERNATES_MAX && source->local_alternates[i][0]; i++)
 		jail_path_try(&j, source->local_alternates[i], JAIL_READ);
@@ -340,12 +374,20 @@ int crew_start_vm(const struct crew *crew, const struct machine *m, uint64_t fil
 
 /* collect */
 
+/* The artifacts' folder, which crew_start_collect() gave away. */
+static bool owns_folder(const struct crew *crew, int out_fd)
+{
+	struct stat st;
+	return crew->facts->uids[STAGE_COLLECT] && fstat(out_fd, &st) == 0 && st.st_uid == crew->facts->uids[STAGE_COLLECT];
+}
+
 static int body_collect(const struct crew *crew, const void *arg, int msg_fd)
 {
 	struct stage_collect s = *(const struct stage_collect *)arg;
 	s.msg_fd = msg_fd;
 	struct jail j;
 	jail_init(&j, STAGE_COLLECT, crew->facts, crew->dir->path);
+	j.takes_own_uid = owns_folder(crew, s.out_fd);
 	jail_keep(&j, msg_fd);
 	jail_keep(&j, s.artifacts_fd);
 	if (s.cache_bytes) {
@@ -362,6 +404,9 @@ static int body_collect(const struct crew *crew, const void *arg, int msg_fd)
 
 int crew_start_collect(const struct crew *crew, const struct stage_collect *s, struct child *ret, struct err *err)
 {
+	const uid_t uid = crew->facts->uids[STAGE_COLLECT];
+	if (uid && fchown(s->out_fd, uid, uid) < 0)
+		return err_errno(err, errno, "cannot give the artifacts' folder to its stage");
 	return start(crew, body_collect, s, ret, err);
 }
 

@@ -51,6 +51,7 @@ int crew_start_log(const struct crew *crew, const struct stage_log *s, struct ch
 /* m: complete; disks' descriptors and sockets are inherited by QEMU under their numbers. file_bytes_max: its largest disk. */
 int crew_start_vm(const struct crew *crew, const struct machine *m, uint64_t file_bytes_max, struct child *ret,
 		  struct err *err) MUST_CHECK;
+/* The artifacts' folder is the stage's from then on: jail_give() takes it back when the stage is gone. */
 int crew_start_collect(const struct crew *crew, const struct stage_collect *s, struct child *ret, struct err *err) MUST_CHECK;
 
 /* accel_prove() with its QEMU in the vm jail, in this process: blocks. cache_path: "" = none. */

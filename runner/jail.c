@@ -36,12 +36,12 @@
 
 /* Memory: address space. pack holds one object of the repository at a time, as large as the source may be. */
 static const struct jail_rights rights_table[STAGE_IDS_LEN] = {
-	[STAGE_FETCH] = {true, false, JAIL_FILTER_NETWORK, 128, 64, 0, 8192 * MIB},
-	[STAGE_PACK] = {false, false, JAIL_FILTER_FILES, 128, 16, 0, 8192 * MIB},
-	[STAGE_VM] = {false, true, JAIL_FILTER_QEMU, 256, 512, 0, 0},
-	[STAGE_LOG] = {false, true, JAIL_FILTER_PIPES, 64, 16, 0, 512 * MIB},
-	[STAGE_GET] = {true, false, JAIL_FILTER_NETWORK, 64, 64, 0, 2048 * MIB},
-	[STAGE_COLLECT] = {false, false, JAIL_FILTER_FILES, 64, 16, 0, 512 * MIB},
+	[STAGE_FETCH] = {true, JAIL_FILTER_NETWORK, 128, 64, 0, 8192 * MIB},
+	[STAGE_PACK] = {false, JAIL_FILTER_FILES, 128, 16, 0, 8192 * MIB},
+	[STAGE_VM] = {false, JAIL_FILTER_QEMU, 256, 512, 0, 0},
+	[STAGE_LOG] = {false, JAIL_FILTER_PIPES, 64, 16, 0, 512 * MIB},
+	[STAGE_GET] = {true, JAIL_FILTER_NETWORK, 64, 64, 0, 2048 * MIB},
+	[STAGE_COLLECT] = {false, JAIL_FILTER_FILES, 64, 16, 0, 512 * MIB},
 };
 
 const struct jail_rights *jail_rights_of(enum stage_id stage)
@@ -56,7 +56,7 @@ void jail_init(struct jail *j, enum stage_id stage, const struct jail_facts *fac
 		.facts = facts,
 		.mount_point = mount_point,
 		.folder_fd = -1,
-		.takes_own_uid = facts->has_own_uid && rights_table[stage].has_own_uid,
+		.takes_own_uid = facts->uids[stage] != 0,
 	};
 }
 
@@ -263,11 +263,15 @@ static int change_uid(const struct jail *j, struct err *err)
 {
 	if (!j->takes_own_uid)
 		return 0;
-	const bool keeps_kvm = j->with_kvm && j->facts->kvm_gid != (gid_t)-1;
-	if (setgroups(keeps_kvm, keeps_kvm ? &j->facts->kvm_gid : NULL) < 0 ||
-	    setresgid(j->facts->own_gid, j->facts->own_gid, j->facts->own_gid) < 0 ||
-	    setresuid(j->facts->own_uid, j->facts->own_uid, j->facts->own_uid) < 0)
-		return err_errno(err, errno, "cannot take the job's own uid");
+	const uid_t id = j->facts->uids[j->stage];
+	gid_t groups[2];
+	size_t len = 0;
+	if (j->with_kvm && j->facts->kvm_gid != (gid_t)-1)
+		groups[len++] = j->facts->kvm_gid;
+	if (j->also_gid)
+		groups[len++] = j->also_gid;
+	if ((!j->facts->keeps_groups && setgroups(len, groups) < 0) || setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0)
+		return err_errno(err, errno, "cannot take the stage's own uid");
 	return 0;
 }
 
@@ -349,14 +353,14 @@ static int drop_capabilities(struct err *err)
 	return 0;
 }
 
-static void plain_process(void)
+static void plain_process(bool has_network)
 {
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit met is a write that fails, with a reason */
-	umask(077);
+	umask(has_network ? 027 : 077); /* what is fetched is read by another stage */
 	clearenv();
 	setenv("PATH", "/usr/bin:/bin", 1);
 	setenv("LC_ALL", "C", 1);
@@ -383,7 +387,7 @@ int jail_enter(struct jail *j, struct err *err)
 		rc = err_errno(err, errno, "cannot tie the stage to its supervisor");
 	if (rc == 0)
 		rc = drop_capabilities(err);
-	plain_process();
+	plain_process(r->has_network);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (rc == 0 && j->facts->landlock_abi)
 		rc = jail_landlock_restrict(j, r->has_network, err);

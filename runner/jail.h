@@ -24,12 +24,13 @@
 /* What is in force on this machine. */
 struct jail_facts {
 	bool has_userns, has_namespaces; /* namespaces: pid, mount, net, ipc, uts */
-	bool has_own_uid;                /* own_uid differs from the launcher's, and is nobody else's */
 	bool has_seccomp;
 	int landlock_abi;                /* 0: none */
 	bool has_cgroup;                 /* cgroup.h: memory and processes have the kernel's ceiling; the caller says so */
-	uid_t own_uid;                   /* as seen by the supervisor */
-	gid_t own_gid;
+	uid_t uids[STAGE_IDS_LEN];       /* of each stage, as the supervisor sees it, and its group's number too: nobody else's on this
+	                                    machine. 0 = the launcher's own. fetch and get, whose stores outlive the job, always
+	                                    have the same ones */
+	bool keeps_groups;               /* the launcher's groups cannot be left */
 	gid_t kvm_gid;                   /* /dev/kvm's group as seen by the supervisor, (gid_t)-1 where it cannot be kept */
 };
 
@@ -61,13 +62,19 @@ struct jail {
 	int folder_fd;            /* of keep: an open folder below which files may be made; -1 = none */
 	uint64_t file_bytes_max;  /* largest file it may write; 0 = the table's */
 	uint64_t memory_bytes_max; /* address space; 0 = the table's */
-	bool takes_own_uid;       /* from facts and table; who knows that the paths are closed to others clears it */
+	bool takes_own_uid;       /* from facts; who knows that the paths are closed to others clears it */
+	gid_t also_gid;           /* another group that it is in, 0 = none; where groups can be left */
 	bool with_kvm;            /* keep /dev/kvm's group */
 	bool failed;              /* an add call met a ceiling; jail_enter() says so */
 };
 
 void jail_init(struct jail *j, enum stage_id stage, const struct jail_facts *facts, const char *mount_point);
 void jail_release(struct jail *j);
+/* Gives path and all below it to a stage: its owner, and readable by its group. uid 0: back to the launcher. Links are not
+ * followed. False: not all of it. Supervisor only. */
+bool jail_give(const char *path, uid_t uid);
+/* Whether anybody may read all of it; false also where that is too much to look at. */
+bool jail_others_can_read(const char *path);
 /* A path that has to be there, and one that is shown only if it is there. */
 void jail_path_add(struct jail *j, const char *path, enum jail_access access);
 void jail_path_try(struct jail *j, const char *path, enum jail_access access);

@@ -1,6 +1,5 @@
 /* The namespaces of a job, and the process that is number 1 in them. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -9,7 +8,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,9 +15,6 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "runner/jail_parts.h"
-
-/* A job's own uid is one that no account or sub-uid range of a distribution uses: this + the launcher's pid. */
-#define OWN_UID_BASE 0x70000000u
 
 #define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
 
@@ -30,7 +25,7 @@ const char *jail_describe(const struct jail_facts *facts, char *out, size_t size
 		const char *text;
 	} parts[] = {
 		{facts->has_userns, "userns"},     {facts->has_namespaces, "pidns,mountns,netns,ipcns,utsns"},
-		{facts->has_own_uid, "uid"},       {true, "nonewprivs"},
+		{facts->uids[STAGE_VM] != 0, "uid"}, {true, "nonewprivs"},
 		{facts->has_seccomp, "seccomp"},   {facts->landlock_abi > 0, "landlock"},
 		{facts->has_cgroup, "cgroup"},
 	};
@@ -50,58 +45,12 @@ struct cradle {
 	jail_body_fn body;
 	void *ctx;
 	unsigned long flags; /* of the attempt */
-	uid_t own_uid;
+	pid_t job; /* the caller's number */
 	struct jail_facts facts;
 	int go[2];    /* caller -> child: one byte of enum mapping */
 	int ready[2]; /* child -> caller: a byte when the namespaces work */
 	int alive[2]; /* held open by the caller for good */
 };
-
-enum mapping { MAPPING_NONE = 1, MAPPING_SINGLE, MAPPING_OWN_UID };
-
-static bool write_proc(pid_t pid, const char *file, const char *text)
-{
-	char path[64];
-	snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, file);
-	CLEANUP(cleanup_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
-
-static gid_t kvm_group(void)
-{
-	struct stat st;
-	return stat("/dev/kvm", &st) == 0 && S_ISCHR(st.st_mode) && st.st_gid != 0 ? st.st_gid : (gid_t)-1;
-}
-
-/* Inside: 0 is the caller, 1 the job's own uid, and group 2 is /dev/kvm's. Only root may write this. */
-static bool map_own_uid(pid_t pid, uid_t own_uid)
-{
-	char uids[96], gids[128];
-	snprintf(uids, sizeof uids, "0 0 1\n1 %u 1\n", own_uid);
-	int len = snprintf(gids, sizeof gids, "0 0 1\n1 %u 1\n", own_uid);
-	if (kvm_group() != (gid_t)-1)
-		snprintf(gids + len, sizeof gids - (size_t)len, "2 %u 1\n", kvm_group());
-	return write_proc(pid, "gid_map", gids) && write_proc(pid, "uid_map", uids);
-}
-
-static bool map_single(pid_t pid)
-{
-	char uids[64], gids[64];
-	snprintf(uids, sizeof uids, "%u %u 1\n", geteuid(), geteuid());
-	snprintf(gids, sizeof gids, "%u %u 1\n", getegid(), getegid());
-	/* an unprivileged process may map its group only once nobody inside can leave groups */
-	write_proc(pid, "setgroups", "deny");
-	return write_proc(pid, "gid_map", gids) && write_proc(pid, "uid_map", uids);
-}
-
-static uint8_t map_ids(const struct cradle *c, pid_t pid)
-{
-	if (!(c->flags & CLONE_NEWUSER))
-		return MAPPING_NONE;
-	if (geteuid() == 0 && map_own_uid(pid, c->own_uid))
-		return MAPPING_OWN_UID;
-	return map_single(pid) ? MAPPING_SINGLE : 0;
-}
 
 /* in the child */
 
@@ -112,12 +61,7 @@ static void fill_facts(struct cradle *c, uint8_t mapping)
 	f->has_namespaces = c->flags != 0;
 	f->landlock_abi = jail_landlock_abi();
 	f->has_seccomp = jail_filter_available();
-	f->kvm_gid = (gid_t)-1;
-	if (mapping == MAPPING_OWN_UID) {
-		f->has_own_uid = true;
-		f->own_uid = f->own_gid = 1;
-		f->kvm_gid = kvm_group() == (gid_t)-1 ? (gid_t)-1 : 2;
-	}
+	jail_fill_ids(f, (enum mapping)mapping, c->job);
 }
 
 static bool namespaces_work(const struct cradle *c)
@@ -143,11 +87,6 @@ __attribute__((noreturn)) static void child_main(struct cradle *c)
 	if (read(c->go[0], &mapping, 1) != 1 || !mapping)
 		_exit(1);
 	fill_facts(c, mapping);
-	if (mapping == MAPPING_NONE && c->flags && geteuid() == 0) {
-		c->facts.has_own_uid = true;
-		c->facts.own_uid = c->facts.own_gid = c->own_uid;
-		c->facts.kvm_gid = kvm_group();
-	}
 	/* a terminal's Ctrl-C is the launcher's to judge, not the tree's to die of */
 	setsid();
 	if (!namespaces_work(c) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || caller_is_gone(c->alive[0]))
@@ -194,7 +133,7 @@ static int attempt(struct cradle *c, pid_t *ret_pid, struct err *err)
 		close(c->ready[1]);
 		close(c->alive[0]);
 		c->go[0] = c->ready[1] = c->alive[0] = -1;
-		const uint8_t mapping = map_ids(c, pid);
+		const uint8_t mapping = c->flags & CLONE_NEWUSER ? (uint8_t)jail_map_ids(pid, c->job) : MAPPING_NONE;
 		uint8_t ready = 0;
 		ssize_t got = write(c->go[1], &mapping, 1) == 1 ? read(c->ready[0], &ready, 1) : 0;
 		if (got == 1) {
@@ -220,7 +159,7 @@ int jail_cradle(jail_body_fn body, void *ctx, pid_t *ret_pid, struct err *err)
 			.body = body,
 			.ctx = ctx,
 			.flags = attempts[i],
-			.own_uid = OWN_UID_BASE + (uid_t)getpid() % 0x01000000u,
+			.job = getpid(),
 		};
 		const int rc = attempt(&c, ret_pid, err);
 		if (rc != 0)

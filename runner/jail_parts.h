@@ -13,12 +13,24 @@ enum jail_filter {
 
 /* A stage's rights. */
 struct jail_rights {
-	bool has_network, has_own_uid;
+	bool has_network;
 	enum jail_filter filter;
 	uint32_t files, processes;       /* descriptors; threads (counted only in a user namespace of ours) */
 	uint64_t file_bytes, memory_bytes; /* 0: none of its own */
 };
 const struct jail_rights *jail_rights_of(enum stage_id stage);
+
+/* jail_ids.c. Who the stages are, outside and inside of a new user namespace. */
+enum mapping {
+	MAPPING_NONE = 1, /* no user namespace */
+	MAPPING_SINGLE,   /* the launcher's own ids alone */
+	MAPPING_OWN_UID,  /* root's: an id for each stage */
+	MAPPING_SUB_UID,  /* from the user's sub-uids: for the stages that write no folder */
+};
+/* Writes the maps of process pid; job: a number that no other job has while this one runs. 0: it cannot be done. */
+enum mapping jail_map_ids(pid_t pid, pid_t job);
+/* facts' ids under a mapping. */
+void jail_fill_ids(struct jail_facts *facts, enum mapping mapping, pid_t job);
 
 /* jail_landlock.c. The ABI version of the running kernel, 0 without. */
 int jail_landlock_abi(void);

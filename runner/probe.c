@@ -62,7 +62,8 @@ int probe_run(const struct jail_facts *facts, int alive_fd, void *ctx)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	int rc = find(req, &crew, &image, qemu, &err);
 	if (rc == 0) {
-		mine.has_own_uid = mine.has_own_uid && crew_others_can_read(&image);
+		if (!crew_others_can_read(&image))
+			mine.uids[STAGE_VM] = 0;
 		rc = crew_prove(&crew, req->cache_path, req->force, &proof, &err);
 	}
 	if (rc < 0) {

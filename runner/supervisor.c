@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -475,12 +476,23 @@ static int open_all(struct supervisor *s, struct err *err)
 	return 0;
 }
 
+/* The artifacts, from the stage that wrote them. */
+static void take_back(struct supervisor *s)
+{
+	char path[PATH_MAX + sizeof WORKDIR_ARTIFACTS];
+	struct stat st;
+	snprintf(path, sizeof path, "%s/" WORKDIR_ARTIFACTS, s->dir.path);
+	if (s->dir.fd >= 0 && s->facts.uids[STAGE_COLLECT] && lstat(path, &st) == 0 && !jail_give(path, 0))
+		events_note(&s->events, supervisor_now_ms(), "some artifacts still belong to the stage that collected them");
+}
+
 /* Folder swept, report written to it and to the launcher. Returns the exit status. */
 static int report(struct supervisor *s)
 {
 	struct err err = {0};
 	keep_diagnostics(s);
 	supervisor_cache_settle(s);
+	take_back(s);
 	if (s->dir.fd >= 0 && workdir_sweep(&s->dir, &err) < 0)
 		events_note(&s->events, supervisor_now_ms(), err.what);
 	tally_finish(&s->tally, supervisor_now_ms(), clock_read_ms(CLOCK_REALTIME));

@@ -8,6 +8,8 @@ libtalkoo_runner_la_SOURCES = \
 	runner/jail.c runner/jail.h runner/jail_parts.h \
 	runner/jail_cradle.c \
 	runner/jail_filter.c \
+	runner/jail_give.c \
+	runner/jail_ids.c \
 	runner/jail_landlock.c \
 	runner/netscan.c runner/netscan.h \
 	runner/runlog.c runner/runlog.h \

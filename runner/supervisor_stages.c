@@ -92,8 +92,8 @@ static bool find_image(struct supervisor *s)
 	s->crew.image = &s->image;
 	if (!tally_check_packages(&s->tally, s->image.packages, s->image.packages_len))
 		return false;
-	if (s->facts.has_own_uid && !crew_others_can_read(&s->image)) {
-		s->facts.has_own_uid = false;
+	if (s->facts.uids[STAGE_VM] && !crew_others_can_read(&s->image)) {
+		s->facts.uids[STAGE_VM] = 0;
 		jail_describe(&s->facts, r->isolation, sizeof r->isolation);
 	}
 	return true;

@@ -242,6 +242,10 @@ static void check_isolation(struct doctor *d, const char *isolation)
 		    "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or an AppArmor profile), or run the node as root");
 		return;
 	}
+	if (!strstr(isolation, ",uid,"))
+		say(d, "uid", CHECK_WARN, "QEMU runs under the node's own uid",
+		    "install uidmap and give the user sub-uids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER; an image"
+		    " that others may not read has the same effect");
 	if (strstr(isolation, "landlock")) {
 		say(d, "isolation", CHECK_OK, isolation, NULL);
 		return;

@@ -128,7 +128,7 @@ static void try_connect(struct paper *p, bool may_have_sockets)
 struct round {
 	enum stage_id stage;
 	const struct jail_facts *facts;
-	bool has_network, has_own_uid; /* rights in jail.c's table */
+	bool has_network;              /* rights in jail.c's table */
 	bool can_start;                /* threads */
 	bool can_open;                 /* files at all */
 };
@@ -163,8 +163,8 @@ static void jailed(const struct round *r, int paper_fd, int extra_fd)
 	snprintf(path, sizeof path, "%s/rw/new", folder);
 	note(&p, opens(path, O_WRONLY | O_CREAT) == r->has_network, "the path that is writable, where there is one");
 	try_files(&p, r->facts->has_namespaces && r->can_open);
-	note(&p, (getuid() == r->facts->own_uid) == (r->has_own_uid && r->facts->has_own_uid) || !r->facts->has_own_uid,
-	     "the job's own uid, where the table says");
+	const uid_t own = r->facts->uids[r->stage];
+	note(&p, !own || (getuid() == own && getgid() == own && (r->facts->keeps_groups || getgroups(0, NULL) <= 0)), "the stage's own uid and group, and no other");
 	try_connect(&p, r->has_network);
 	if (r->stage != STAGE_VM)
 		try_programs(&p, r->can_start);
@@ -205,14 +205,25 @@ static int body(const struct jail_facts *facts, int alive_fd, void *ctx)
 	const struct round rounds[] = {
 		{STAGE_FETCH, facts, .has_network = true, .can_start = true, .can_open = true},
 		{STAGE_PACK, facts, .can_open = true},
-		{STAGE_VM, facts, .has_own_uid = true, .can_start = true, .can_open = true},
-		{STAGE_LOG, facts, .has_own_uid = true},
+		{STAGE_VM, facts, .can_start = true, .can_open = true},
+		{STAGE_LOG, facts},
 		{STAGE_COLLECT, facts, .can_open = true},
+		{STAGE_GET, facts, .has_network = true, .can_start = true, .can_open = true},
 	};
-	for (size_t i = 0; i < ARRAY_LEN(rounds); i++)
+	char shared[sizeof folder + 8];
+	snprintf(shared, sizeof shared, "%s/rw", folder);
+	bool is_given = true, is_distinct = true;
+	for (size_t i = 0; i < ARRAY_LEN(rounds); i++) {
+		const uid_t own = facts->uids[rounds[i].stage];
+		for (size_t k = 0; k < i; k++)
+			is_distinct = is_distinct && (!own || own != facts->uids[rounds[k].stage]);
+		is_given = is_given && (!own || !rounds[i].has_network || jail_give(shared, own));
 		if (!run_round(&rounds[i], out_fd))
 			return 1;
-	return 0;
+	}
+	const int end = snprintf(line, sizeof line, "# supervisor\n%d a folder is given from stage to stage\n%d no stage has another's uid\n",
+				 is_given && (!facts->uids[STAGE_GET] || jail_give(shared, 0)), is_distinct);
+	return write(out_fd, line, (size_t)end) != end;
 }
 
 /* the test program */
@@ -295,7 +306,7 @@ static void test_describe(void)
 	STREQ(jail_describe(&(struct jail_facts){.landlock_abi = 5, .has_seccomp = true}, out, sizeof out), "none");
 	STREQ(jail_describe(&(struct jail_facts){.has_namespaces = true, .has_seccomp = true}, out, sizeof out),
 	      "pidns,mountns,netns,ipcns,utsns,nonewprivs,seccomp");
-	const struct jail_facts all = {.has_userns = true, .has_namespaces = true, .has_own_uid = true, .has_seccomp = true, .landlock_abi = 1};
+	const struct jail_facts all = {.has_userns = true, .has_namespaces = true, .uids = {[STAGE_VM] = 1}, .has_cgroup = true, .has_seccomp = true, .landlock_abi = 1};
 	OK(strlen(jail_describe(&all, out, sizeof out)) < sizeof((struct job_report *)0)->isolation - 1, "all of it fits the report");
 }
 
