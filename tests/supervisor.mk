@@ -24,7 +24,7 @@ fuzz_stage_msg_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 fuzz_stage_msg_LDADD = libtalkoo-runner.la
 fuzz_stage_msg_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 
-VM_TESTS += tests/vm/outcomes.sh tests/vm/qemus.sh tests/vm/kills.sh tests/vm/rights.sh tests/vm/hostile.sh
+VM_TESTS += tests/vm/outcomes.sh tests/vm/qemus.sh tests/vm/kills.sh tests/vm/rights.sh tests/vm/stages.sh tests/vm/hostile.sh
 EXTRA_DIST += tests/vm/lib.sh
 check_PROGRAMS += fakeqemu
 fakeqemu_SOURCES = tests/vm/fakeqemu.c
