@@ -258,9 +258,10 @@ void op_job_cancel(struct node *n, struct control_call *c, const json_t *args)
 static void add_run(struct node *n, json_t *o, const struct run *run)
 {
 	json_object_set_new(o, "state", json_string("running"));
-	json_object_set_new(o, "local", json_pack("{s:s,s:i,s:i,s:s,s:I,s:I,s:I}", "phase", run->phase, "step", (int)run->step, "count", (int)run->steps,
+	json_object_set_new(o, "local", json_pack("{s:s,s:i,s:i,s:s,s:I,s:I,s:I,s:I}", "phase", run->phase, "step", (int)run->step, "count", (int)run->steps,
 						  "name", run->step_name, "elapsed_ms", (json_int_t)(node_now(n) - run->started_ms), "cpu_ms",
-						  (json_int_t)run->cpu_ms, "memory_bytes", (json_int_t)run->memory_bytes));
+						  (json_int_t)run->cpu_ms, "memory_bytes", (json_int_t)run->memory_bytes, "log_bytes",
+						  (json_int_t)run->log_bytes));
 }
 
 struct list_ask {

@@ -353,7 +353,10 @@ json_t *dossier_job_to_json(const struct dossier_job *j, uint64_t now_ms)
 	json_object_set_new(object, "image", json_string(b->image));
 	json_object_set_new(object, "arch", json_string(b->arch));
 	json_object_set_new(object, "cell", json_string(b->cell));
-	json_object_set_new(object, "plan", plan_json(b->plan_origin, b->plan_path, b->plan_sha256));
+	json_t *plan = plan_json(b->plan_origin, b->plan_path, b->plan_sha256);
+	if (b->plan_inline[0])
+		json_object_set_new(plan, "cmd", json_string(b->plan_inline));
+	json_object_set_new(object, "plan", plan);
 	set_node(object, "announcer", &record_get(j->record)->author);
 	set_time(object, "created", record_get(j->record)->created_ms);
 	set_time(object, "claim_until", b->claim_until_ms);

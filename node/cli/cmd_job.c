@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "node/cli/cmds.h"
+#include "node/cli/failview.h"
 #include "node/cli/nodecall.h"
 #include "node/cli/resolve.h"
 #include "node/cli/treeplan.h"
@@ -299,9 +300,22 @@ static void print_claims(struct out *o, const json_t *claims)
 	}
 }
 
+static void print_local(struct out *o, const json_t *local)
+{
+	char took[UNITS_TEXT_MAX], cpu[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX], bytes[UNITS_TEXT_MAX];
+	if (jnumber(local, "count"))
+		out_print(o, OUT_PLAIN, "here      step %llu of %llu, %s, ", (unsigned long long)jnumber(local, "step"),
+			  (unsigned long long)jnumber(local, "count"), OUT_FOREIGN(jtext(local, "name")));
+	else
+		out_print(o, OUT_PLAIN, "here      %s, ", OUT_FOREIGN(jtext(local, "phase")));
+	out_print(o, OUT_PLAIN, "for %s; cpu %s, memory %s, log %s\n", units_format_duration(took, jnumber(local, "elapsed_ms")),
+		  units_format_duration(cpu, jnumber(local, "cpu_ms")), units_format_size(memory, jnumber(local, "memory_bytes")),
+		  units_format_size(bytes, jnumber(local, "log_bytes")));
+}
+
 static void print_job(struct out *o, const json_t *job)
 {
-	char ago[UNITS_TEXT_MAX + 8], took[UNITS_TEXT_MAX];
+	char ago[UNITS_TEXT_MAX + 8];
 	const json_t *plan = json_object_get(job, "plan"), *local = json_object_get(job, "local");
 	out_print(o, state_style(jtext(job, "state")), "%s\n", jtext(job, "state"));
 	out_print(o, OUT_PLAIN, "job       %s\nproject   %s\ncommit    %s\n", jtext(job, "job"), jtext(job, "project"), jtext(job, "commit"));
@@ -315,8 +329,7 @@ static void print_job(struct out *o, const json_t *job)
 		out_print(o, OUT_PLAIN, "claimable until %s (%s)\n", jtext(job, "claim_until"), time_ago(ago, jtext(job, "claim_until")));
 	print_claims(o, json_object_get(job, "claims"));
 	if (json_is_object(local))
-		out_print(o, OUT_PLAIN, "here      step %llu of %llu, %s\n", (unsigned long long)jnumber(local, "step"),
-			  (unsigned long long)jnumber(local, "count"), units_format_duration(took, jnumber(local, "elapsed_ms")));
+		print_local(o, local);
 	if (*jtext(job, "why_not"))
 		out_print(o, OUT_PLAIN, "not here  %s\n", OUT_FOREIGN(jtext(job, "why_not")));
 	out_print(o, OUT_PLAIN, "results   %zu%s\n", count_of(job, "results"), count_of(job, "results") ? " ('talkoo results' shows them)" : "");
@@ -324,13 +337,21 @@ static void print_job(struct out *o, const json_t *job)
 
 int cmd_job_show(struct cli *c, struct err *err)
 {
+	CLEANUP(client_close) struct client *client = NULL;
 	CLEANUP(client_free_json) json_t *answer = NULL;
-	const int code = nodecall(c, json_pack("{s:s,s:s}", "op", "job.show", "job", cli_arg(c, 0)), &answer, err);
+	CLEANUP(client_free_json) json_t *results = NULL;
+	int code = nodecall_open(c, &client, err);
+	if (!code)
+		code = nodecall_on(client, json_pack("{s:s,s:s}", "op", "job.show", "job", cli_arg(c, 0)), &answer, err);
 	if (code)
 		return code;
-	if (c->out.json)
+	if (c->out.json) {
 		out_json(&c->out, answer);
-	else
-		print_job(&c->out, answer);
+		return 0;
+	}
+	print_job(&c->out, answer);
+	if (count_of(answer, "results") &&
+	    !nodecall_on(client, json_pack("{s:s,s:s}", "op", "results", "job", jtext(answer, "job")), &results, NULL))
+		failview_jobs(&c->out, client, results);
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "node/cli/cmds.h"
 #include "node/cli/exitcode.h"
+#include "node/cli/failview.h"
 #include "node/cli/client.h"
 #include "node/cli/launch.h"
 #include "node/cli/runsource.h"
@@ -326,6 +327,32 @@ static int follow(struct run *r, struct err *err)
 	}
 }
 
+/* Which step failed, what it said last, and how to have it again: this very commit. */
+static void show_failure(struct run *r)
+{
+	const struct cli *c = r->c;
+	struct failview_step step;
+	struct out notes = c->out;
+	notes.answer = c->out.notes;
+	notes.answer_colour = c->out.notes_colour;
+	if (c->out.json || !failview_of_report(&r->report, &step))
+		return;
+	failview_print(&notes, &step, r->log_fd);
+	const char *const pairs[][2] = {{"--commit", *r->report.commit ? r->report.commit : NULL},
+					{"--ref", cli_option(c, "ref")},
+					{"--cell", r->cell},
+					{"--image", cli_option(c, "image")},
+					{"--cmd", cli_option(c, "cmd")}};
+	const char *words[FAILVIEW_WORDS_MAX] = {"talkoo", "run", cli_arg(c, 0)};
+	size_t len = 3;
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+		if (pairs[i][1]) {
+			words[len++] = pairs[i][0];
+			words[len++] = pairs[i][1];
+		}
+	failview_again(&notes, words, len);
+}
+
 /* Artifacts out, the folder kept: what a person asked for beside the outcome. */
 static int finish(struct run *r, struct err *err)
 {
@@ -383,6 +410,7 @@ static int run_one(struct cli *c, const char *cell, const char *out, bool *ret_g
 	(void)blobs_prune(r.place.caches, CACHES_CAP, NULL);
 	(void)blobs_prune(r.place.fetched, CACHES_CAP, NULL);
 	view_summary(&r.view, &r.report);
+	show_failure(&r);
 	code = finish(&r, err);
 	return code ? code : (int)exitcode_of_outcome(r.report.outcome, r.report.accel);
 }

@@ -23,6 +23,7 @@ libtalkoo_cli_la_SOURCES = \
 	node/cli/cmd_verify.c \
 	node/cli/cmds.h \
 	node/cli/exitcode.c node/cli/exitcode.h \
+	node/cli/failview.c node/cli/failview.h \
 	node/cli/gitrepo.c node/cli/gitrepo.h \
 	node/cli/help.c node/cli/help.h \
 	node/cli/launch.c node/cli/launch.h \

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "node/cli/exitcode.h"
+#include "node/cli/failview.h"
 #include "node/cli/nodecall.h"
 #include "node/cli/view.h"
 #include "proto/base/cleanup.h"
@@ -224,5 +225,10 @@ int verdictview_watch(struct cli *c, struct client *client, const struct verdict
 	if (!results)
 		return err_set(err, ERR_IO, "cannot write the answer");
 	verdictview_print(&w.out, results);
+	struct out notes = c->out;
+	notes.answer = c->out.notes;
+	notes.answer_colour = c->out.notes_colour;
+	if (!c->out.json)
+		failview_jobs(&notes, client, results);
 	return verdictview_exit_code(results);
 }

@@ -12,7 +12,7 @@
 #include "proto/outcome.h"
 
 #define REDRAW_MS 250
-#define TICKER_NAME_MAX 32
+#define TICKER_NAME_MAX 16
 #define LOG_CHUNK_MAX (256u << 10)
 
 uint64_t view_now_ms(void)
@@ -103,7 +103,7 @@ void view_tick(struct view *v)
 	const uint64_t now = view_now_ms();
 	if (!v->out->notes_terminal || !v->at_line_start || now - v->drawn_ms < REDRAW_MS || (!v->step && !*v->stage))
 		return;
-	char took[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX], cpu[UNITS_TEXT_MAX];
+	char took[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX], cpu[UNITS_TEXT_MAX], bytes[UNITS_TEXT_MAX];
 	erase(v);
 	if (v->step)
 		out_note(v->out, OUT_DIM, "[%u/%u] %.*s  %s", v->step, v->steps, fits(v->step_name), v->step_name,
@@ -111,8 +111,8 @@ void view_tick(struct view *v)
 	else
 		out_note(v->out, OUT_DIM, "%s  %s", stage_says(v->stage), ticking(took, now - v->stage_began_ms));
 	if (v->step && v->memory_bytes)
-		out_note(v->out, OUT_DIM, "  cpu %s  memory %s", ticking(cpu, v->cpu_ms),
-			 units_format_size(memory, v->memory_bytes));
+		out_note(v->out, OUT_DIM, "  cpu %s  mem %s  log %s", ticking(cpu, v->cpu_ms),
+			 units_format_size(memory, v->memory_bytes), units_format_size(bytes, v->log_bytes));
 	v->is_ticking = true;
 	v->drawn_ms = now;
 }
@@ -182,6 +182,7 @@ void view_event(struct view *v, const json_t *event)
 	} else if (!strcmp(type, "stat")) {
 		v->cpu_ms = jnumber(event, "cpu_ms");
 		v->memory_bytes = jnumber(event, "memory_bytes");
+		v->log_bytes = jnumber(event, "log_bytes");
 	} else if (!strcmp(type, "note")) {
 		view_pause(v);
 		out_note(v->out, OUT_WARN, "note: %s\n", OUT_FOREIGN(jtext(event, "text")));

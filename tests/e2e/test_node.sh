@@ -78,6 +78,11 @@ ok $? "a flipped bit is refused"
 expect 0 "announce --cmd" -- talkoo job announce "$link" --commit "$commit" --ref refs/heads/main --image mini --cmd 'echo x; exit 3'
 inline=$(cat "$out")
 expect 1 "the inline job failed" -- talkoo watch "$inline" --timeout 120s
+says '^step 1/1, .*, failed with exit code 3; its last lines:$' && says '^  \| x$'
+expect 0 "job show" -- talkoo job show "$inline"
+prints '^  \| x$' && prints "^again  *talkoo run 'file:.*' --commit $commit --ref refs/heads/main --image mini --cmd 'echo x; exit 3'\$|^again  *talkoo run file:.* --cmd 'echo x; exit 3'\$"
+expect 1 "which fails at home too" -- sh -c "$(sed -n 's/^again  *//p' "$out")"
+prints '^x$'
 expect 0 "and the commit is still passed" -- talkoo results "$commit" --project "$link" --exit-code
 
 # a log larger than what may wait for a client, to slow readers: whole, live and afterwards
@@ -107,6 +112,9 @@ long=$(cat "$out")
 runs() { talkoo job show "$long" | grep -q '^running'; }
 poll 30 runs
 ok $? "it runs"
+measured() { talkoo job show "$long" >"$out" && grep -Eq '^here      step 1 of 1, .*, for .*; cpu [0-9].*, memory [1-9].*iB, log ' "$out"; }
+poll 60 measured
+ok $? "job show says step, elapsed, cpu, memory, bytes"
 node_pid() {
 	local exe
 	for exe in /proc/[0-9]*/exe; do

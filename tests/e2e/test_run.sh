@@ -80,6 +80,9 @@ cd .. && git checkout -q README.md && rm -r new sub
 
 expect 1 "a step fails" -- talkoo run --cmd 'echo before; exit 3'
 prints '^before$' && says '^failed .*exit(ed with| code) .*3'
+says '^step 1/1, .*, failed with exit code 3; its last lines:$' && says '^  \| before$'
+expect 1 "the command that it gives runs it again" -- sh -c "$(sed -n 's/^again  *//p' "$err")"
+says "^again  *talkoo run --commit $head --cmd 'echo before; exit 3'$"
 expect 0 "JSON, one object a line" -- talkoo run --json --cmd 'echo to JSON'
 python3 - "$out" <<-'PY'
 	import json, sys

@@ -5,6 +5,7 @@
 
 #include "node/cli/cli.h"
 #include "node/cli/exitcode.h"
+#include "node/cli/failview.h"
 #include "node/cli/table.h"
 #include "node/cli/view.h"
 #include "policy/verdict.h"
@@ -272,6 +273,60 @@ static void test_view(void)
 	free(text);
 }
 
+static void test_last_lines(void)
+{
+	static char lines[FAILVIEW_LINES][FAILVIEW_LINE_MAX];
+	FILE *log = tmpfile();
+	for (int i = 1; i <= 30; i++)
+		fprintf(log, "%s%d\n", i == 1 ? "--- step 1/3: one\n" : i == 20 ? "--- step 2/3: two\n\033[31mred\n" : "", i);
+	fprintf(log, "--- step 1/3 goes on: one\nlate\n--- step 1/3: exit 1 after 2 s\nnobody's\n--- step 3/3: three\n--- step 2/3 goes on: two\nopen");
+	fflush(log);
+	INTEQ(failview_last_lines(fileno(log), 1, lines), FAILVIEW_LINES);
+	STREQ(lines[0], "1");
+	STREQ(lines[FAILVIEW_LINES - 1], "late");
+	INTEQ(failview_last_lines(fileno(log), 2, lines), 13);
+	OK(!strchr(lines[0], '\033') && strstr(lines[0], "red"), "escapes are harmless: %s", lines[0]);
+	STREQ(lines[12], "open");
+	INTEQ(failview_last_lines(fileno(log), 3, lines), 0);
+	fprintf(log, "%0*d\n--- step 3/3: x\n%*s", 5000, 1, 100000, "");
+	fflush(log);
+	INTEQ(failview_last_lines(fileno(log), 3, lines), 1);
+	INTEQ(failview_last_lines(fileno(log), 1000, lines), 0);
+	for (int i = 0; i < 47; i++)
+		fprintf(log, "\nn%d", i);
+	fflush(log);
+	INTEQ(failview_last_lines(fileno(log), 3, lines), FAILVIEW_LINES);
+	STREQ(lines[0], "n27");
+	STREQ(lines[FAILVIEW_LINES - 1], "n46");
+	fclose(log);
+}
+
+static void test_quoting(void)
+{
+	static const struct {
+		const char *word, *quoted;
+	} cases[] = {{"main", "main"}, {"", "''"}, {"a b", "'a b'"}, {"it's", "'it'\\''s'"}, {"$(x)", "'$(x)'"}, {"~", "'~'"}, {"a;b", "'a;b'"},
+		     {"file:///a/b.git", "file:///a/b.git"}, {"x\ny", "'x\ny'"}, {"*", "'*'"}};
+	char out[64];
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		STREQ(failview_quote(cases[i].word, out, sizeof out), cases[i].quoted);
+	OK(strlen(failview_quote("''''''''''''''''''''''''''''''''''''''''", out, sizeof out)) < sizeof out, "cut");
+}
+
+static void test_failed_step(void)
+{
+	struct failview_step s;
+	json_t *r = json_pack("{s:s,s:[{s:s,s:i},{s:s,s:i},{s:s,s:i}]}", "outcome", "failed", "steps", "name", "a", "exit_code", 0, "name", "b",
+			      "exit_code", -1, "name", "c", "exit_code", 7);
+	OK(failview_of_result(r, &s) && s.step == 3 && s.steps == 3 && s.exit_code == 7 && !strcmp(s.name, "c"), "the one with an exit code");
+	json_object_set_new(r, "outcome", json_string("timeout"));
+	OK(failview_of_result(r, &s) && s.step == 2 && s.exit_code == -1, "the one that did not end");
+	json_object_set_new(r, "outcome", json_string("passed"));
+	OK(!failview_of_result(r, &s), "none of what passed");
+	json_decref(r);
+	OK(!failview_of_result(NULL, &s), "none of nothing");
+}
+
 int main(void)
 {
 	test_good_lines();
@@ -282,5 +337,8 @@ int main(void)
 	test_exit_codes();
 	test_out();
 	test_view();
+	test_last_lines();
+	test_quoting();
+	test_failed_step();
 	return tap_done();
 }
