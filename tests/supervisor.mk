@@ -26,5 +26,12 @@ fuzz_stage_msg_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 
 VM_TESTS += tests/vm/outcomes.sh tests/vm/qemus.sh tests/vm/kills.sh tests/vm/rights.sh tests/vm/stages.sh tests/vm/hostile.sh
 EXTRA_DIST += tests/vm/lib.sh
+# a guest whose process 1 is hostile: put over an image's own by tests/vm/hostile.sh
+check_PROGRAMS += evilinit
+evilinit_SOURCES = tests/vm/evilinit.c $(GUEST_PURE_SOURCES) proto/base/buf.c proto/base/err.c proto/base/io.c
+evilinit_CFLAGS = $(talkoo_init_CFLAGS)
+evilinit_LDFLAGS = $(talkoo_init_LDFLAGS)
+evilinit_LDADD =
+VM_TARGETS += evilinit
 check_PROGRAMS += fakeqemu
 fakeqemu_SOURCES = tests/vm/fakeqemu.c

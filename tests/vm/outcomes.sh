@@ -68,18 +68,6 @@ like "$(tail -n 1 "$job/log")" '^--- the log is cut here: more than ' 'with a ma
 ok $? 'at its cap'
 is "$(report 'r["log"]["sha256"]')" "$(sha256sum <"$job/log" | cut -d' ' -f1)" "with the file's digest"
 
-# memory, disk, init
-repo_of memory 'tail /dev/zero'
-run_job "$work/memory"
-is "$(report 'r["outcome"]')" error 'a step that eats all memory'
-like "$(report 'r["reason"]')" 'step1, ran out of memory' 'the reason names the ceiling'
-like "$(report 'r["hint"]')" 'more memory' 'the hint says what to do'
-
-repo_of disk 'dd if=/dev/zero of=big bs=1M count=600 2>/dev/null'
-run_job "$work/disk"
-is "$(report 'r["outcome"]')" error 'a step that fills the disk'
-like "$(report 'r["reason"]')" 'step1, ran out of disk' 'the reason names the ceiling'
-
 # the host's own disk, in the shape of a small file system under the job's folder
 mkdir "$work/small"
 if mount -t tmpfs -o size=128m none "$work/small" 2>/dev/null; then
