@@ -10,7 +10,7 @@ test_srctree_LDADD = libtalkoo-stages.la
 EXTRA_DIST += tests/srctar.py
 
 UNIT_TESTS += test_collect
-test_collect_SOURCES = tests/unit/test_collect.c tests/unit/tap.c tests/unit/tap.h
+test_collect_SOURCES = tests/unit/test_collect.c tests/unit/tars.c tests/unit/tars.h tests/unit/tap.c tests/unit/tap.h
 test_collect_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 test_collect_LDADD = libtalkoo-stages.la libtalkoo-runner.la
 
