@@ -25,6 +25,7 @@ fuzz_stage_msg_LDADD = libtalkoo-runner.la
 fuzz_stage_msg_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 
 VM_TESTS += tests/vm/outcomes.sh tests/vm/qemus.sh tests/vm/kills.sh tests/vm/rights.sh tests/vm/stages.sh tests/vm/hostile.sh
+LONG_TESTS += tests/vm/long_many.sh
 EXTRA_DIST += tests/vm/lib.sh
 # a guest whose process 1 is hostile: put over an image's own by tests/vm/hostile.sh
 check_PROGRAMS += evilinit

@@ -83,6 +83,17 @@ bad '"error","reason":"[^"]*(fetch)[^"]*"' "a remote that hangs past the deadlin
 bad '"error","reason":"cannot fetch from' "garbage as a pack" "$(remote "$(liar garbage_pack)" "$c" mirror3)"
 bad '"error","reason":"cannot fetch from[^"]*too many objects' "a pack of 2^32 objects" "$(remote "$(liar many_objects)" "$c" mirror4)"
 bad '"error","reason":"cannot fetch from' "an object of 1 TiB" "$(remote "$(liar bomb)" "$c" mirror5)"
+# deltas: in their jail, with its memory, and in time
+for name in delta_bomb delta_double delta_lies delta_loop delta_thin delta_copy truncated trailing checksum; do
+	began=$SECONDS
+	bad '"error","reason":"cannot fetch from' "hostile objects: $name" "$(remote "$(liar $name)" "$c" mirror-$name)"
+	[ $((SECONDS - began)) -le 20 ] && [ "$(du -sm "$dir/mirror-$name" | cut -f1)" -lt 70 ]
+	ok $? "which end in time, and leave next to nothing"
+done
+bad '"error","reason":"cannot fetch from' "escape codes in what the remote says" "$(remote "$(liar escapes)" "$c" mirror-escapes)"
+! grep -q "$(printf '[\033\233]')" "$dir/events"
+ok $? "which nobody gets to see"
+bad '"error","reason":"[^"]*fetch[^"]*"' "a remote that sends a byte a second" "$(remote "$(liar slow)" "$c" mirror-slow)" --deadline fetch=3000
 bad '"error","reason":"cannot fetch from[^"]*sends more than 64.0 MiB' "refs without end" "$(remote "$(liar endless)" "$c")"
 bad '"refused","reason":"the commit [^"]* does not exist on' "a commit that does not exist" "$(remote "$http/git/project.git" 0123456789012345678901234567890123456789)"
 bad '"refused","reason":"[^"]*link-local' "a metadata service" "$(remote https://169.254.169.254/x "$c")"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The pack stage on repositories made by git: the canonical source tar against a second implementation and GNU tar, the plan
 # against the tree's own, and trees and objects that are not as they should be.
-# shellcheck source-path=SCRIPTDIR source=lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2016 # some dollars are git's
 . "$TALKOO_SRCDIR/tests/stages/lib.sh"
 need git python3 tar
 
@@ -91,6 +91,52 @@ sys.stdout.buffer.write(b"100644 " + sys.argv[1].encode() + b"\0" + bytes.fromhe
 		E hash-object -t tree -w --stdin --literally)")
 	expect 1 "failed refused: .*'$name'" "a file named $name" -- pack "$evil" "$commit" cmd=true image=mini
 done
+
+# a tree of trees of trees: 10 to the 10th files in eleven objects; and one that is too deep
+t=$(printf '100644 blob %s\tf\n' "$b" | E mktree)
+for ((i = 0; i < 10; i++)); do
+	t=$(for n in 0 1 2 3 4 5 6 7 8 9; do printf '040000 tree %s\t%s\n' "$t" $n; done | E mktree)
+done
+began=$SECONDS
+expect 1 'failed refused: .*larger than 1048576' "a tree of 10^10 files" -- pack "$evil" "$(E commit-tree -m x "$t")" cmd=true image=mini source_bytes=1048576
+[ $((SECONDS - began)) -le 10 ]
+ok $? "is refused at its cap"
+t=$(python3 - "$evil" "$b" <<'P'
+import hashlib, os, sys, zlib
+entry = b"100644 f\0" + bytes.fromhex(sys.argv[2])
+for i in range(5000):
+    store = b"tree %d\0" % len(entry) + entry
+    digest = hashlib.sha1(store).hexdigest()
+    folder = f"{sys.argv[1]}/objects/{digest[:2]}"
+    os.makedirs(folder, exist_ok=True)
+    open(f"{folder}/{digest[2:]}", "wb").write(zlib.compress(store))
+    entry = b"40000 d\0" + bytes.fromhex(digest)
+print(digest)
+P
+)
+expect 1 'failed refused: ' "a tree 5000 folders deep" -- pack "$evil" "$(E commit-tree -m x "$t")" cmd=true image=mini
+raw_tree() { # MODE NAME ID…: a tree as it is given, in no order
+	E commit-tree -m x "$(python3 -c '
+import sys
+a = sys.argv[1:]
+for i in range(0, len(a), 3):
+    sys.stdout.buffer.write(a[i].encode() + b" " + a[i + 1].encode() + b"\0" + bytes.fromhex(a[i + 2]))' "$@" | E hash-object -t tree -w --stdin --literally)"
+}
+link=$(printf /etc | E hash-object -w --stdin)
+below=$(printf '100644 blob %s\tpasswd\n' "$b" | E mktree)
+expect 1 'failed refused: ' "a link and a folder of one name" -- pack "$evil" "$(raw_tree 120000 a "$link" 40000 a "$below")" cmd=true image=mini
+expect 1 'failed refused: ' "a file twice" -- pack "$evil" "$(raw_tree 100644 a "$b" 100644 a "$b")" cmd=true image=mini
+# what git itself would act upon in a checkout is plain bytes here
+modules=$(printf '[submodule "../../x"]\n\tpath = -x\n\turl = --upload-pack=touch${IFS}owned\n\tupdate = !touch owned\n' | E hash-object -w --stdin)
+attributes=$(printf '* filter=owned diff=owned merge=owned export-subst ident working-tree-encoding=UTF-16\n' | E hash-object -w --stdin)
+dollar=$(printf '$Id$ $Format:%%H$\n' | E hash-object -w --stdin)
+E config filter.owned.smudge 'touch owned' && E config filter.owned.clean 'touch owned'
+mkdir -p "$evil/hooks" && printf '#!/bin/sh\ntouch owned\n' >"$evil/hooks/post-checkout" && chmod 755 "$evil/hooks/post-checkout"
+commit=$(raw_tree 160000 -x "$(printf '%040d' 1)" 100644 .gitattributes "$attributes" 100644 .gitmodules "$modules" 100644 dollar "$dollar" 120000 out "$link")
+(cd "$dir" && mkdir -p nowhere && cd nowhere && pack "$evil" "$commit" cmd=true image=mini) >"$dir/out" 2>&1
+ok $? "modules, attributes, filters, hooks, links that lead out: packed"
+[ "$(tar -xOf "$dir/s.tar" dollar)" = '$Id$ $Format:%H$' ] && [ -z "$(find "$dir" -name owned -print -quit)" ] && [ "$(tar -tvf "$dir/s.tar" out | cut -c1)" = l ]
+ok $? "as they are, and nothing of theirs was done"
 
 # the plan
 plans=$dir/plans.git
