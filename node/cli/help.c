@@ -5,6 +5,7 @@
 #include "node/cli/client.h"
 #include "node/cli/cmds.h"
 #include "node/cli/exitcode.h"
+#include "node/cli/manpage.h"
 #include "node/cli/table.h"
 #include "proto/base/cleanup.h"
 
@@ -132,6 +133,10 @@ int cmd_help(struct cli *c, struct err *err)
 		help_overview(&c->out);
 	} else if (!strcmp(c->args[0], "exit-codes")) {
 		print_exit_codes(&c->out);
+	} else if (!strcmp(c->args[0], "man")) {
+		manpage_print(&c->out);
+	} else if (!strcmp(c->args[0], "completion")) {
+		completion_print(&c->out);
 	} else {
 		const struct cli_command *command = table_find(c->args_len, c->args, &words);
 		if (command && words == c->args_len)

@@ -1,5 +1,5 @@
 /* Help, made from the command table: the overview, a family ("job"), one command. On stdout, for people; with JSON the
- * table itself, from which other things (completion, a man page) are made. */
+ * table itself, of which other programs may make what they like; manpage.h makes the man page and completion. */
 #ifndef TALKOO_CLI_HELP_H
 #define TALKOO_CLI_HELP_H
 

@@ -28,6 +28,7 @@ libtalkoo_cli_la_SOURCES = \
 	node/cli/help.c node/cli/help.h \
 	node/cli/launch.c node/cli/launch.h \
 	node/cli/lintplace.c node/cli/lintplace.h \
+	node/cli/manpage.c node/cli/manpage.h \
 	node/cli/nodecall.c node/cli/nodecall.h \
 	node/cli/out.c node/cli/out.h \
 	node/cli/resolve.c node/cli/resolve.h \
@@ -46,3 +47,21 @@ talkoo_SOURCES = node/cli/main.c
 talkoo_CFLAGS = $(libtalkoo_cli_la_CFLAGS)
 talkoo_LDADD = libtalkoo-cli.la libtalkoo-node.la libtalkoo-policy.la libtalkoo-machine.la libtalkoo-image.la libtalkoo-stages.la libtalkoo-lint.la libtalkoo-plan.la \
 	libtalkoo-job.la libtalkoo-proto.la libtalkoo-base.la $(GIT2_LIBS) $(SODIUM_LIBS) $(JANSSON_LIBS)
+
+# talkoo(1) and completion are printed by talkoo itself, from its table of commands; who builds for another machine goes without
+if !CROSS_COMPILING
+man1_MANS = talkoo.1
+bashcompdir = $(datadir)/bash-completion/completions
+nodist_bashcomp_DATA = completion/talkoo
+CLEANFILES += talkoo.1 completion/talkoo
+talkoo.1: talkoo$(EXEEXT)
+	$(AM_V_GEN)ASAN_OPTIONS=detect_leaks=0 ./talkoo$(EXEEXT) help man >$@.new && mv $@.new $@
+completion/talkoo: talkoo$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) completion && ASAN_OPTIONS=detect_leaks=0 ./talkoo$(EXEEXT) help completion >$@.new && mv $@.new $@
+endif
+if HAVE_SCDOC
+man5_MANS = talkoo.yml.5
+CLEANFILES += talkoo.yml.5
+talkoo.yml.5: contrib/man/talkoo.yml.5.scd
+	$(AM_V_GEN)$(SCDOC) <$(top_srcdir)/contrib/man/talkoo.yml.5.scd >$@.new && mv $@.new $@
+endif

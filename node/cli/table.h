@@ -1,4 +1,4 @@
-/* The command table: the one list from which parsing, help, and later the man page and completion are made. */
+/* The command table: the one list from which parsing, help, the man page and completion are made. */
 #ifndef TALKOO_CLI_TABLE_H
 #define TALKOO_CLI_TABLE_H
 
