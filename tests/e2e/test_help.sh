@@ -24,7 +24,7 @@ X
 [ "$(wc -l <"$out")" -eq 1 ] && [ "$(cut -d' ' -f1 "$out")" -ge 40 ]
 ok $? "every command and option is in it ($(tail -n 1 "$out"))"
 if command -v groff >/dev/null; then
-	groff -Kutf8 -man -Tutf8 -ww talkoo.1 >page.txt 2>"$err"
+	groff -Kutf8 -P-cbou -man -Tutf8 -ww talkoo.1 >page.txt 2>"$err"
 	[ ! -s "$err" ] && grep -q -e '--exit-code' page.txt && ! grep -qF '\f' page.txt
 	ok $? "groff has nothing to say against it"
 fi
