@@ -51,6 +51,20 @@ link=$(cat "$out")
 case $link in *seed="$seed"*) true ;; *) false ;; esac
 ok $? "the link names the seed"
 expect 0 "seed: follow" -- "${at[@]}" follow "$link"
+
+# a stranger's job needs a proven KVM, unless the rule says otherwise
+expect 0 "volunteer: allow, with KVM only" -- "${vt[@]}" allow "$link" --source file
+expect 0 "announce" -- "${mt[@]}" job announce "$link" --commit "$commit" --ref refs/heads/main --image mini --cmd true
+wary=$(cat "$out")
+judged() { "${vt[@]}" results "$wary" --json >"$dir/wary.json" && grep -q '"outcome"' "$dir/wary.json"; }
+poll 60 judged
+ok $? "the volunteer comes to a result"
+python3 - "$dir/wary.json" 2>"$err" <<-'PY'
+	import json, sys
+	r = json.load(open(sys.argv[1]))["results"][0]
+	assert (r["outcome"], r.get("accel")) == ("passed", "kvm") or r["outcome"] == "refused" and "needs a proven KVM" in r["reason"], r
+PY
+ok $? "without a proven KVM a stranger's job is refused, and the result says why"
 expect 0 "volunteer: allow" -- "${vt[@]}" allow "$link" --allow-emulation --source file
 expect 0 "announce" -- "${mt[@]}" job announce "$link" --commit "$commit" --ref refs/heads/main
 job=$(cat "$out")
@@ -64,6 +78,8 @@ expect 0 "trust add" -- "${mt[@]}" trust add "$node" --operator friend
 expect 0 "the verdict on somebody else's machine" -- "${mt[@]}" results "$commit" --project "$link" --exit-code
 prints '^passed '
 "${mt[@]}" results "$commit" --project "$link" --json >"$dir/results.json"
+grep -Eq '"accel": *"(kvm|tcg)"' "$dir/results.json" && grep -Eq '"isolation": *"[^"]*pidns' "$dir/results.json"
+ok $? "the result says whether it was emulated, and what held it"
 talkoo run --json >"$dir/run.json" 2>/dev/null
 there=$(digest_of "$dir/results.json")
 [ ${#there} -eq 64 ] && [ "$there" = "$(digest_of "$dir/run.json")" ]

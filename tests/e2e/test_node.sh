@@ -90,6 +90,15 @@ expect 0 "announce a long log" -- talkoo job announce "$link" --commit "$commit"
 chatty=$(cat "$out")
 lines() { { sleep 1; grep -c '^0123456789abcde$'; } <"$1"; }
 mkfifo "$dir/pipe"
+node_pid() {
+	local exe
+	for exe in /proc/[0-9]*/exe; do
+		[ "$exe" -ef "$TALKOO_BUILDDIR/talkood" ] && exe=${exe#/proc/} && echo "${exe%/exe}" && return
+	done
+}
+node_kib() { sed -n "s/^$1:[[:space:]]*\([0-9]*\) kB/\1/p" "/proc/$(node_pid)/status"; }
+before=$(node_kib VmRSS)
+echo 5 >"/proc/$(node_pid)/clear_refs" # the peak counts from here
 talkoo watch "$chatty" --timeout 120s >"$dir/pipe" 2>/dev/null &
 watcher=$!
 [ "$(lines "$dir/pipe")" -eq 375000 ]
@@ -99,6 +108,9 @@ talkoo log "$chatty" -f >"$dir/pipe" &
 [ "$(lines "$dir/pipe")" -eq 375000 ]
 ok $? "log -f shows all of it"
 wait $!
+grown=$(($(node_kib VmHWM) - before))
+[ $grown -le 8192 ] || ldd "$TALKOO_BUILDDIR/talkood" | grep -q asan
+ok $? "and the node grew by at most 8 MiB ($grown KiB)"
 
 # paused: nothing is taken; then again
 expect 0 "pause" -- talkoo pause --note lunch
@@ -115,12 +127,6 @@ ok $? "it runs"
 measured() { talkoo job show "$long" >"$out" && grep -Eq '^here      step 1 of 1, .*, for .*; cpu [0-9].*, memory [1-9].*iB, log ' "$out"; }
 poll 60 measured
 ok $? "job show says step, elapsed, cpu, memory, bytes"
-node_pid() {
-	local exe
-	for exe in /proc/[0-9]*/exe; do
-		[ "$exe" -ef "$TALKOO_BUILDDIR/talkood" ] && exe=${exe#/proc/} && echo "${exe%/exe}" && return
-	done
-}
 kill -9 "$(node_pid)"
 poll 3 nobody_lives
 ok $? "no build outlives its node by more than 3 s"
