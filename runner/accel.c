@@ -356,7 +356,9 @@ static int prove(const struct accel_request *req, const struct machine *m, struc
 		if (ok)
 			continue;
 		snprintf(ret->why, sizeof ret->why, "KVM is there but %s", why);
+		/* it could be opened here: in the jail QEMU has another uid, and /dev/kvm's group */
 		snprintf(ret->hint, sizeof ret->hint, "%s",
+			 strstr(why, "Permission denied") ? "/dev/kvm is root's alone: `chgrp kvm /dev/kvm && chmod 660 /dev/kvm`, as QEMU's package does" :
 			 "jobs run under emulation, about ten times slower; nested virtualisation often behaves so. `talkoo doctor --again` asks anew");
 		return 0;
 	}

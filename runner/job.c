@@ -117,6 +117,8 @@ static const struct job_field report_fields[] = {
 	JOB_FIELD(job_report, started_unix_ms, FIELD_U64, false),
 	JOB_FIELD(job_report, finished_unix_ms, FIELD_U64, false),
 	JOB_NESTED(job_report, timings, &timings_table),
+	JOB_FIELD(job_report, cpu_ms, FIELD_U64, false),
+	JOB_FIELD(job_report, memory_peak_bytes, FIELD_U64, false),
 	JOB_FIELD(job_report, artifacts_partial, FIELD_BOOL, false),
 };
 static const struct job_table report_table = JOB_TABLE(report_fields);

@@ -160,6 +160,7 @@ struct job_report {
 	bool log_truncated;
 	uint64_t started_unix_ms, finished_unix_ms;
 	struct job_timings timings;
+	uint64_t cpu_ms, memory_peak_bytes; /* of the guest, by its own account */
 	struct job_step_report *steps; /* owned */
 	size_t steps_len;
 	struct job_artifact *artifacts; /* owned */

@@ -143,6 +143,10 @@ static bool on_log_size(struct tally *t, const struct stage_msg *m, uint64_t now
 
 static bool on_stat(struct tally *t, const struct stage_msg *m, uint64_t now_ms)
 {
+	struct job_report *r = &t->report;
+	r->cpu_ms = m->u.stat.cpu_ms & INT64_MAX;
+	if ((m->u.stat.memory_bytes & INT64_MAX) > r->memory_peak_bytes)
+		r->memory_peak_bytes = m->u.stat.memory_bytes & INT64_MAX;
 	if (t->stat_ms && now_ms - t->stat_ms < STAT_EVERY_MS)
 		return true;
 	t->stat_ms = now_ms;

@@ -26,7 +26,7 @@ fuzz_stage_msg_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 
 VM_TESTS += tests/vm/outcomes.sh tests/vm/qemus.sh tests/vm/kills.sh tests/vm/rights.sh tests/vm/stages.sh tests/vm/hostile.sh
 LONG_TESTS += tests/vm/long_many.sh
-EXTRA_DIST += tests/vm/lib.sh
+EXTRA_DIST += tests/vm/lib.sh tests/vm/nouserns.py
 # a guest whose process 1 is hostile: put over an image's own by tests/vm/hostile.sh
 check_PROGRAMS += evilinit
 evilinit_SOURCES = tests/vm/evilinit.c $(GUEST_PURE_SOURCES) proto/base/buf.c proto/base/err.c proto/base/io.c

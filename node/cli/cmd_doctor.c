@@ -246,6 +246,8 @@ static void check_isolation(struct doctor *d, const char *isolation)
 		say(d, "uid", CHECK_WARN, "QEMU runs under the node's own uid",
 		    "install uidmap and give the user sub-uids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER; an image"
 		    " that others may not read has the same effect");
+	if (!strstr(isolation, "seccomp"))
+		say(d, "seccomp", CHECK_WARN, "no filter of system calls", "a kernel with CONFIG_SECCOMP_FILTER adds a layer");
 	if (strstr(isolation, "landlock")) {
 		say(d, "isolation", CHECK_OK, isolation, NULL);
 		return;

@@ -209,8 +209,9 @@ void view_log(struct view *v, const void *bytes, size_t len)
 	fflush(v->out->answer);
 }
 
-static void print_times(struct view *v, const struct job_timings *t)
+static void print_times(struct view *v, const struct job_report *r)
 {
+	const struct job_timings *t = &r->timings;
 	const struct {
 		const char *name;
 		uint64_t ms;
@@ -225,6 +226,10 @@ static void print_times(struct view *v, const struct job_timings *t)
 		out_note(v->out, OUT_DIM, "%s%s %s", before, parts[i].name, units_format_duration(text, parts[i].ms));
 		before = ", ";
 	}
+	if (r->cpu_ms)
+		out_note(v->out, OUT_PLAIN, "; cpu %s", units_format_duration(text, r->cpu_ms));
+	if (r->memory_peak_bytes)
+		out_note(v->out, OUT_PLAIN, ", memory %s at most", units_format_size(text, r->memory_peak_bytes));
 	out_note(v->out, OUT_PLAIN, "\n");
 }
 
@@ -254,7 +259,7 @@ void view_summary(struct view *v, const struct job_report *r)
 		return;
 	const char *outcome = job_outcome_name(r->outcome);
 	char digest[65];
-	print_times(v, &r->timings);
+	print_times(v, r);
 	view_outcome_digest(r, digest);
 	if (*digest) {
 		out_note(v->out, OUT_DIM, "digest ");

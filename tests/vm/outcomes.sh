@@ -110,6 +110,27 @@ like "$(report 'r["reason"]')" '.' 'and has a reason'
 run_job "$work/good" limits.memory_bytes=67108864
 is "$(report 'r["outcome"]')" refused 'a machine too small to boot'
 
+# a node of a user's where user namespaces are forbidden: nobody else's job, one's own all the same
+if python3 "$here/nouserns.py" 65534 /bin/true 2>/dev/null; then
+	printf '#!/bin/sh\nexec python3 "%s" 65534 "%s" "$@"\n' "$(realpath "$here")/nouserns.py" "$(realpath "$runner")" >"$work/hardened"
+	chmod 755 "$work/hardened"
+	ours=$runner runner=$work/hardened
+	mktemp() {
+		local made
+		made=$(command mktemp "$@") && chown 65534 "$made" && echo "$made"
+	}
+	run_job "$work/good" isolation_required=true
+	is "$(report 'r["outcome"], r["isolation"]')" 'refused none' "a stranger's job where there are no namespaces"
+	like "$(report 'r["reason"]')" "cannot isolate a stranger's job" 'the reason'
+	like "$(report 'r["hint"]')" 'user namespaces' 'the hint says what to do'
+	run_job "$work/good"
+	is "$(report 'r["outcome"], r["isolation"]')" 'passed none' "one's own job there, and the result says so"
+	runner=$ours
+	unset -f mktemp
+else
+	ok 0 'user namespaces cannot be forbidden here # SKIP'
+fi
+
 new_repo empty
 git -C "$work/empty" commit -q --allow-empty -m one
 run_job "$work/empty"
