@@ -48,6 +48,7 @@ run_job "$work/endless" limits.timeout_ms=4000
 is "$(report 'r["outcome"]')" timeout 'a step that never ends'
 like "$(report 'r["reason"]')" 'time limit of 4.* in step 1/1, step1' 'the reason names limit and step'
 like "$(cat "$job/log")" '^begun$' 'what it said is in the log'
+is "$(report 'r["cpu_ms"] > 1000, r["memory_peak_bytes"] > 1 << 20')" 'True True' 'the report says what it took of cpu and memory'
 is "$(report 'r["log"]["sha256"]')" "$(sha256sum <"$job/log" | cut -d' ' -f1)" "with the log's digest"
 only_results_left 'a job that timed out'
 
