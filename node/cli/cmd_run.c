@@ -34,7 +34,8 @@
 
 struct run {
 	struct cli *c;
-	const char *cell; /* NULL: the plan must have none */
+	const char *cell;     /* NULL: the plan must have none */
+	const char *snapshot; /* folder for the working tree's objects; NULL: what is committed runs */
 	char out[PATH_MAX]; /* where artifacts go; "" = nowhere */
 	struct workplace place;
 	struct workplace_run folder;
@@ -173,7 +174,7 @@ static void set_cache(struct run *r)
 	const struct job_source *s = &r->plan.source;
 	const bool is_trusted = !*s->ref || cachekey_ref_is_trusted(s->ref);
 	memcpy(r->plan.cache_store, r->place.caches, sizeof r->plan.cache_store);
-	cachekey_scope(*s->url ? s->url : s->local_objects, is_trusted ? s->ref : CACHEKEY_REF_READ, r->plan.cache_scope);
+	cachekey_scope(runsource_place(s, r->source.is_snapshot), is_trusted ? s->ref : CACHEKEY_REF_READ, r->plan.cache_scope);
 	r->plan.cache_bytes = 2 * GIB;
 	r->plan.cache_may_write = is_trusted;
 	memcpy(r->plan.fetch_store, r->place.fetched, sizeof r->plan.fetch_store);
@@ -181,12 +182,18 @@ static void set_cache(struct run *r)
 	r->plan.fetch_bytes = 4 * GIB;
 }
 
+static int find_source(struct cli *c, const char *mirrors, const char *snapshot, struct runsource *ret, struct err *err)
+{
+	const struct runsource_ask ask = {cli_arg(c, 0), cli_option(c, "commit"), cli_option(c, "ref"), mirrors, snapshot};
+	return runsource_find(&ask, ret, err);
+}
+
 static int prepare(struct run *r, struct err *err)
 {
 	struct cli *c = r->c;
 	int code = workplace_find(c->home, &r->place, err);
 	if (!code)
-		code = runsource_find(cli_arg(c, 0), cli_option(c, "commit"), cli_option(c, "ref"), r->place.mirrors, &r->source, err);
+		code = find_source(c, r->place.mirrors, r->snapshot, &r->source, err);
 	if (code)
 		return code;
 	r->plan.source = r->source.source;
@@ -216,13 +223,14 @@ static void say_what(struct run *r)
 		out_note(o, OUT_PLAIN, "%s of %s\n", *r->plan.source.commit ? r->plan.source.commit : "the tip", r->plan.source.url);
 		return;
 	}
-	out_note(o, OUT_DIM, "commit ");
+	out_note(o, OUT_DIM, r->source.is_snapshot ? "working tree on " : "commit ");
 	if (r->cell)
 		out_note(o, OUT_PLAIN, "cell %s of ", OUT_FOREIGN(r->cell));
 	out_note(o, OUT_PLAIN, "%.12s  %s\n", r->source.commit.id, OUT_FOREIGN(r->source.commit.subject));
 	if (r->source.changes)
-		out_note(o, OUT_WARN, "note: %zu file%s of this checkout differ%s from the commit; what runs is the commit\n",
-			 r->source.changes, r->source.changes == 1 ? "" : "s", r->source.changes == 1 ? "s" : "");
+		out_note(o, OUT_WARN, "note: %zu file%s of this checkout differ%s from the commit; what runs is %s\n", r->source.changes,
+			 r->source.changes == 1 ? "" : "s", r->source.changes == 1 ? "s" : "",
+			 r->source.is_snapshot ? "the files as they are" : "the commit (--dirty runs the files as they are)");
 }
 
 static void open_log(struct run *r)
@@ -338,13 +346,15 @@ static void show_failure(struct run *r)
 	if (c->out.json || !failview_of_report(&r->report, &step))
 		return;
 	failview_print(&notes, &step, r->log_fd);
-	const char *const pairs[][2] = {{"--commit", *r->report.commit ? r->report.commit : NULL},
+	const char *const pairs[][2] = {{"--commit", *r->report.commit && !r->source.is_snapshot ? r->report.commit : NULL},
 					{"--ref", cli_option(c, "ref")},
 					{"--cell", r->cell},
 					{"--image", cli_option(c, "image")},
 					{"--cmd", cli_option(c, "cmd")}};
 	const char *words[FAILVIEW_WORDS_MAX] = {"talkoo", "run", cli_arg(c, 0)};
 	size_t len = 3;
+	if (r->source.is_snapshot)
+		words[len++] = "--dirty";
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
 		if (pairs[i][1]) {
 			words[len++] = pairs[i][0];
@@ -379,6 +389,7 @@ static int finish(struct run *r, struct err *err)
 		view_outcome_digest(&r->report, digest);
 		if (*digest)
 			json_object_set_new(r->report_json, "outcome_digest", json_string(digest));
+		json_object_set_new(r->report_json, "dirty", json_boolean(r->source.is_snapshot));
 		if (r->cell)
 			json_object_set_new(r->report_json, "cell", json_string(r->cell));
 		if (out)
@@ -391,9 +402,9 @@ static int finish(struct run *r, struct err *err)
 }
 
 /* One job, from its plan to its exit code. *ret_go_on: nobody cancelled it. */
-static int run_one(struct cli *c, const char *cell, const char *out, bool *ret_go_on, struct err *err)
+static int run_one(struct cli *c, const char *snapshot, const char *cell, const char *out, bool *ret_go_on, struct err *err)
 {
-	CLEANUP(run_release) struct run r = {.c = c, .cell = cell, .folder = {.lock_fd = -1}, .log_fd = -1};
+	CLEANUP(run_release) struct run r = {.c = c, .snapshot = snapshot, .cell = cell, .folder = {.lock_fd = -1}, .log_fd = -1};
 	int code = set_text(r.out, sizeof r.out, out ? out : "", "--out", err);
 	if (!code)
 		code = prepare(&r, err);
@@ -416,13 +427,13 @@ static int run_one(struct cli *c, const char *cell, const char *out, bool *ret_g
 }
 
 /* The cells of the commit's plan, when they are known before a fetch and none was chosen. */
-static int find_cells(struct cli *c, struct plan_found *ret, struct err *err)
+static int find_cells(struct cli *c, const char *snapshot, struct plan_found *ret, struct err *err)
 {
 	const char *where = cli_arg(c, 0);
 	CLEANUP(runsource_release) struct runsource source = {0};
 	if (cli_option(c, "cmd") || cli_option(c, "cell") || (where && runsource_kind_of(where) != RUNSOURCE_DIR))
 		return 0;
-	const int code = runsource_find(where, cli_option(c, "commit"), cli_option(c, "ref"), "", &source, err);
+	const int code = find_source(c, "", snapshot, &source, err);
 	return code ? code : treeplan_find_cell(source.repo, source.commit.id, NULL, ret, err);
 }
 
@@ -439,7 +450,7 @@ static int out_of_cell(const char *dir, const char *cell, char ret[PATH_MAX], st
 
 /* All of them, one after the other: every cell counts for the verdict, so a failed one does not end the rest. A failure outweighs what
  * is nobody's fault, as in a verdict. */
-static int run_cells(struct cli *c, const struct plan_found *plan, struct err *err)
+static int run_cells(struct cli *c, const char *snapshot, const struct plan_found *plan, struct err *err)
 {
 	const char *dir = cli_option(c, "out");
 	int worst = 0;
@@ -450,7 +461,7 @@ static int run_cells(struct cli *c, const struct plan_found *plan, struct err *e
 		if (!code && dir)
 			code = io_mkdirs(dir, 0755, err);
 		if (!code)
-			code = run_one(c, plan->cells[i], out, &goes_on, err);
+			code = run_one(c, snapshot, plan->cells[i], out, &goes_on, err);
 		if (code < 0)
 			return err_context(err, "cell %s", plan->cells[i]);
 		if (!worst || code == EXITCODE_FAILED)
@@ -459,14 +470,37 @@ static int run_cells(struct cli *c, const struct plan_found *plan, struct err *e
 	return worst;
 }
 
-int cmd_run(struct cli *c, struct err *err)
+static int run_all(struct cli *c, const char *snapshot, struct err *err)
 {
 	CLEANUP(plan_found_release) struct plan_found plan = {0};
 	bool goes_on = true;
-	const int code = find_cells(c, &plan, err);
+	const int code = find_cells(c, snapshot, &plan, err);
 	if (code)
 		return code;
 	if (plan.cells_len)
-		return run_cells(c, &plan, err);
-	return run_one(c, cli_option(c, "cell"), cli_option(c, "out"), &goes_on, err);
+		return run_cells(c, snapshot, &plan, err);
+	return run_one(c, snapshot, cli_option(c, "cell"), cli_option(c, "out"), &goes_on, err);
+}
+
+/* The working tree's objects lie in a folder of their own, as long as the command: every cell runs the same files. */
+static int run_dirty(struct cli *c, struct err *err)
+{
+	CLEANUP(workplace_run_release) struct workplace_run folder = {.lock_fd = -1};
+	struct workplace place;
+	char objects[PATH_MAX];
+	int code = workplace_find(c->home, &place, err);
+	if (!code)
+		code = workplace_run_new(&place, &folder, err);
+	if (code)
+		return code;
+	if (snprintf(objects, sizeof objects, "%s/objects", folder.folder) >= (int)sizeof objects)
+		return err_set(err, ERR_LIMIT, "%s: the path is too long", folder.folder);
+	if (mkdir(objects, 0700))
+		return err_errno(err, errno, "cannot make %s", objects);
+	return run_all(c, objects, err);
+}
+
+int cmd_run(struct cli *c, struct err *err)
+{
+	return cli_has(c, "dirty") ? run_dirty(c, err) : run_all(c, NULL, err);
 }

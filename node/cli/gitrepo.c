@@ -1,12 +1,14 @@
 #include "node/cli/gitrepo.h"
 
 #include <git2.h>
+#include <git2/sys/odb_backend.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 
+#define SNAPSHOT_PRIORITY 100 /* above all that a repository has: new objects go there */
 #define ALTERNATES_FILE_MAX (64u << 10)
 
 struct gitrepo {
@@ -23,6 +25,9 @@ FREE(blob)
 FREE(reference)
 FREE(reference_iterator)
 FREE(status_list)
+FREE(odb)
+FREE(index)
+FREE(signature)
 #undef FREE
 
 static const char *git_why(void)
@@ -100,7 +105,7 @@ static int no_commit(struct gitrepo *repo, const char *text, int git, struct err
 		return err_set(err, ERR_USAGE, "%s: names no commit: %s", text, git_why());
 	if (git_repository_head_unborn(repo->repo) == 1) {
 		err_set(err, ERR_NOT_FOUND, "this repository has no commit yet");
-		return err_hint(err, "commit something first: only what is committed can be run");
+		return err_hint(err, "commit something first; 'talkoo run --dirty' runs the files as they are");
 	}
 	if (git != GIT_ENOTFOUND)
 		return err_set(err, ERR_INVALID, "%s: cannot be read: %s", text, git_why());
@@ -195,6 +200,79 @@ int gitrepo_changes(struct gitrepo *repo, size_t *ret, struct err *err)
 	if (git_status_list_new(&list, repo->repo, &options))
 		return err_set(err, ERR_INVALID, "cannot compare the checkout with HEAD: %s", git_why());
 	*ret = git_status_list_entrycount(list);
+	return 0;
+}
+
+/* New objects of repo go to the folder. */
+static int write_to(git_repository *repo, const char *objects)
+{
+	CLEANUP(free_odb) git_odb *odb = NULL;
+	git_odb_backend *backend = NULL;
+	int git = git_repository_odb(&odb, repo);
+	if (!git)
+		git = git_odb_backend_loose(&backend, objects, -1, 0, 0, 0);
+	if (git)
+		return git;
+	git = git_odb_add_backend(odb, backend, SNAPSHOT_PRIORITY);
+	if (git)
+		backend->free(backend);
+	return git;
+}
+
+/* The tree of all files as they are; the index is changed in memory alone. */
+static int tree_of_files(git_repository *repo, git_tree **ret)
+{
+	CLEANUP(free_index) git_index *index = NULL;
+	git_oid id;
+	int git = git_repository_index(&index, repo);
+	if (!git)
+		git = git_index_read(index, 1);
+	if (!git)
+		git = git_index_add_all(index, NULL, GIT_INDEX_ADD_DEFAULT, NULL, NULL);
+	if (!git)
+		git = git_index_write_tree(&id, index);
+	return git ? git : git_tree_lookup(ret, repo, &id);
+}
+
+/* On the parent and with its time, so that the same files give the same id. */
+static int commit_tree(git_repository *repo, const git_tree *tree, git_commit *parent, git_oid *ret)
+{
+	CLEANUP(free_signature) git_signature *who = NULL;
+	const int git = git_signature_new(&who, "talkoo run --dirty", "nobody@localhost", parent ? git_commit_time(parent) : 0, 0);
+	/* the form with "...": the other's type differs between releases */
+	return git ? git : git_commit_create_v(ret, repo, NULL, who, who, NULL, "the working tree\n", tree, parent ? 1 : 0, parent);
+}
+
+int gitrepo_snapshot(struct gitrepo *repo, const char *objects, struct gitrepo_commit *ret, size_t *ret_changes, struct err *err)
+{
+	CLEANUP(free_tree) git_tree *tree = NULL;
+	CLEANUP(free_commit) git_commit *head = NULL;
+	struct gitrepo_commit c = {.subject = "the working tree"};
+	git_oid id;
+	if (git_repository_is_bare(repo->repo))
+		return err_set(err, ERR_USAGE, "%s: a bare repository has no working tree", git_repository_path(repo->repo));
+	const bool has_head = git_repository_head_unborn(repo->repo) != 1;
+	int code = has_head ? gitrepo_commit(repo, "HEAD", &c, err) : 0;
+	if (!code)
+		code = gitrepo_changes(repo, ret_changes, err);
+	if (code)
+		return code;
+	int git = has_head ? git_oid_fromstr(&id, c.id) : 0;
+	if (!git && has_head)
+		git = git_commit_lookup(&head, repo->repo, &id);
+	if (!git)
+		git = write_to(repo->repo, objects);
+	if (!git)
+		git = tree_of_files(repo->repo, &tree);
+	if (!git && (!head || !git_oid_equal(git_tree_id(tree), git_commit_tree_id(head)))) {
+		git = commit_tree(repo->repo, tree, head, &id);
+		git_oid_tostr(c.id, sizeof c.id, &id);
+	}
+	if (git) {
+		err_set(err, ERR_INVALID, "the working tree cannot be read: %s", git_why());
+		return err_hint(err, "'git add -A --dry-run' should say the same; mend that, or ignore the file");
+	}
+	*ret = c;
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* The checkout (or bare repository) that the person stands in or names: which commit is meant, what is in its tree,
- * where its objects are, whether it was pushed. Only ever reads.
+ * where its objects are, whether it was pushed. Only ever reads it.
  *
  * Must not know: jobs, nodes. Runs no hook, no filter program, no configured command: libgit2 has none of them; so the
  * owner check, which guards against those, is off. Links: base, libgit2. */
@@ -38,6 +38,13 @@ int gitrepo_objects(struct gitrepo *repo, char objects[PATH_MAX], char (*alterna
 
 /* How many files of the checkout differ from HEAD (new ones that are not ignored count). 0 when bare. */
 int gitrepo_changes(struct gitrepo *repo, size_t *ret, struct err *err) MUST_CHECK;
+
+/* The working tree as it is (what git tracks, and what is new and not ignored) as a commit on HEAD that nobody made: its
+ * new objects go into the folder `objects`, none into the repository, whose index stays too. The same files on the same HEAD
+ * give the same id; without a change it is HEAD's. From here on repo reads what lies in the folder as its own.
+ * *ret_changes: files that differ. ERR_USAGE when bare; ERR_INVALID for what git could not add (a conflict, a file that cannot be read). */
+int gitrepo_snapshot(struct gitrepo *repo, const char *objects, struct gitrepo_commit *ret, size_t *ret_changes,
+		     struct err *err) MUST_CHECK;
 
 /* On which ref of a remote the commit is, as that remote calls it: refs/remotes/origin/main gives "refs/heads/main".
  * Preferred: the branch HEAD is on. In a bare repository: its own branch. *ret_ref "" if on none (the person has

@@ -1,11 +1,14 @@
 #include "node/cli/runsource.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "proto/base/hex.h"
+#include "proto/base/io.h"
 
 enum runsource_kind runsource_kind_of(const char *where)
 {
@@ -59,20 +62,46 @@ static int find_url(const char *url, const char *commit, const char *ref, const 
 	return 0;
 }
 
-static int find_dir(const char *dir, const char *commit, const char *ref, struct runsource *s, struct err *err)
+/* git's own way to say where the rest is: objects/info/alternates. */
+static int borrow_objects(const char *borrower, const char *lender, struct err *err)
 {
-	int code = gitrepo_open(dir, &s->repo, err);
-	if (!code)
-		code = gitrepo_commit(s->repo, commit ? commit : ref ? ref : "HEAD", &s->commit, err);
-	if (!code)
-		code = gitrepo_objects(s->repo, s->source.local_objects, s->source.local_alternates, JOB_ALTERNATES_MAX, err);
-	if (!code && ref)
-		code = full_ref(ref, s->source.ref, err);
+	char path[PATH_MAX + 32], line[PATH_MAX + 2];
+	snprintf(path, sizeof path, "%s/info", borrower);
+	const int code = io_mkdirs(path, 0700, err);
 	if (code)
 		return code;
-	if (!ref && strlen(s->commit.ref) < sizeof s->source.ref)
-		strcpy(s->source.ref, s->commit.ref);
-	memcpy(s->source.commit, s->commit.id, sizeof s->commit.id);
+	const int len = snprintf(line, sizeof line, "%s\n", lender);
+	snprintf(path, sizeof path, "%s/info/alternates", borrower);
+	return io_replace_file(path, line, (size_t)len, 0600, err);
+}
+
+/* The working tree: its own new objects first, the repository's behind them. */
+static int find_snapshot(const struct runsource_ask *ask, struct runsource *s, struct err *err)
+{
+	char (*others)[PATH_MAX] = s->source.local_alternates;
+	if (ask->commit || ask->ref)
+		return err_set(err, ERR_USAGE, "--dirty: runs the working tree, so there is no --commit or --ref to choose");
+	int code = gitrepo_snapshot(s->repo, ask->snapshot, &s->commit, &s->changes, err);
+	if (!code)
+		code = gitrepo_objects(s->repo, s->source.local_objects, others + 1, JOB_ALTERNATES_MAX - 1, err);
+	if (code)
+		return code;
+	strcpy(others[0], s->source.local_objects);
+	if (!realpath(ask->snapshot, s->source.local_objects))
+		return err_errno(err, errno, "%s", ask->snapshot);
+	s->is_snapshot = true;
+	return borrow_objects(s->source.local_objects, others[0], err);
+}
+
+static int find_commit(const struct runsource_ask *ask, struct runsource *s, struct err *err)
+{
+	int code = gitrepo_commit(s->repo, ask->commit ? ask->commit : ask->ref ? ask->ref : "HEAD", &s->commit, err);
+	if (!code)
+		code = gitrepo_objects(s->repo, s->source.local_objects, s->source.local_alternates, JOB_ALTERNATES_MAX, err);
+	if (!code && ask->ref)
+		code = full_ref(ask->ref, s->source.ref, err);
+	if (code)
+		return code;
 	struct gitrepo_commit head;
 	const bool is_head = !gitrepo_commit(s->repo, "HEAD", &head, NULL) && !strcmp(head.id, s->commit.id);
 	/* only a remark hangs on it: a checkout that cannot be compared is still run */
@@ -81,14 +110,39 @@ static int find_dir(const char *dir, const char *commit, const char *ref, struct
 	return 0;
 }
 
-int runsource_find(const char *where, const char *commit, const char *ref, const char *mirrors, struct runsource *ret, struct err *err)
+static int find_dir(const struct runsource_ask *ask, const char *dir, struct runsource *s, struct err *err)
+{
+	int code = gitrepo_open(dir, &s->repo, err);
+	if (!code)
+		code = ask->snapshot ? find_snapshot(ask, s, err) : find_commit(ask, s, err);
+	if (code)
+		return code;
+	if (!ask->ref && strlen(s->commit.ref) < sizeof s->source.ref)
+		strcpy(s->source.ref, s->commit.ref);
+	memcpy(s->source.commit, s->commit.id, sizeof s->commit.id);
+	return 0;
+}
+
+const char *runsource_place(const struct job_source *s, bool is_snapshot)
+{
+	if (*s->url)
+		return s->url;
+	return is_snapshot ? s->local_alternates[0] : s->local_objects;
+}
+
+int runsource_find(const struct runsource_ask *ask, struct runsource *ret, struct err *err)
 {
 	struct runsource s = {0};
 	int code = 0;
-	where = where ? where : ".";
+	const char *where = ask->where ? ask->where : ".";
 	switch (runsource_kind_of(where)) {
-	case RUNSOURCE_URL: code = find_url(where, commit, ref, mirrors, &s, err); break;
-	case RUNSOURCE_DIR: code = find_dir(!strncmp(where, "file://", 7) ? where + 7 : where, commit, ref, &s, err); break;
+	case RUNSOURCE_URL:
+		if (ask->snapshot)
+			code = err_set(err, ERR_USAGE, "--dirty: %s has no working tree here", where);
+		else
+			code = find_url(where, ask->commit, ask->ref, ask->mirrors, &s, err);
+		break;
+	case RUNSOURCE_DIR: code = find_dir(ask, !strncmp(where, "file://", 7) ? where + 7 : where, &s, err); break;
 	case RUNSOURCE_SSH:
 		err_set(err, ERR_USAGE, "%s: repositories are not fetched by ssh", where);
 		code = err_hint(err, "clone it and run in the checkout, or give its https:// URL");

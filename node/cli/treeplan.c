@@ -68,7 +68,7 @@ int treeplan_find_cell(struct gitrepo *repo, const char *commit, const char *cel
 	const bool is_here = *gitrepo_workdir(repo) &&
 			     snprintf(here, sizeof here, "%s%s", gitrepo_workdir(repo), PLAN_FILE) < (int)sizeof here && !access(here, F_OK);
 	if (is_here)
-		return err_hint(err, "the one in this checkout is not in that commit: git add %s && git commit", PLAN_FILE);
+		return err_hint(err, "the one in this checkout is not in that commit: git add %s && git commit, or run --dirty", PLAN_FILE);
 	return err_hint(err, "write one and commit it, or give the commands with --cmd 'make check'");
 }
 

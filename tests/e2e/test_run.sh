@@ -76,7 +76,37 @@ expect 0 "a dirty checkout runs its commit, from a subfolder too" -- talkoo run 
 says '2 files of this checkout differ from the commit'
 prints '^0$' "the change is not in it" && ! grep -q '^new$' "$out"
 ok $? "nor is the new file"
-cd .. && git checkout -q README.md && rm -r new sub
+says '[(]--dirty runs the files as they are[)]'
+
+# --dirty: the files as they are, and nothing of the repository changes
+cd .. && rm -r sub
+echo '*.o' >.gitignore && echo x >junk.o && ln -s README.md link && printf '#!/bin/sh\necho ran\n' >tool && chmod +x tool
+repository_state() { find .git -type f | sort | xargs sha256sum; }
+repository_state >"$dir/before"
+expect 0 "--dirty" -- talkoo run --dirty --cmd 'cat README.md new link; ./tool; ls junk.o || echo not ignored; readlink link'
+repository_state | cmp -s - "$dir/before"
+ok $? "the repository is as it was"
+[ "$(grep -cx changed "$out")" -eq 2 ] && prints '^new$' && prints '^ran$' && prints '^README.md$' && prints '^not ignored$'
+ok $? "what runs is the files as they are: changed, new, executable, a link, none that is ignored"
+says '^working tree on ' && says 'what runs is the files as they are'
+nothing_left
+expect 2 "--dirty and a commit" -- talkoo run --dirty --commit HEAD --cmd true
+says 'no --commit or --ref'
+expect 2 "--dirty of a URL" -- talkoo run --dirty git://127.0.0.1:1/x.git --cmd true
+says 'no working tree'
+git clone -q --bare . "$dir/nodirty.git"
+expect 2 "--dirty of a bare repository" -- talkoo run --dirty "$dir/nodirty.git" --cmd true
+says 'bare repository has no working tree'
+rm link README.md && mkfifo pipe
+expect 1 "--dirty fails" -- talkoo run --dirty --cmd 'ls; exit 1'
+says '^again  *talkoo run --dirty --cmd ' "a failure says how to have it again"
+prints '^tool$' && ! grep -qx -e pipe -e README.md "$out"
+ok $? "what was deleted, or is no file, is not there"
+git reset -q --hard && rm -f new pipe tool junk.o .gitignore
+mkdir "$dir/unborn" && cd "$dir/unborn" && git init -q . && printf 'image: mini\nsteps:\n  - run: cat here\n' >.talkoo.yml && echo 'before the first commit' >here
+expect 0 "--dirty before the first commit, by its own plan" -- talkoo run --dirty
+prints '^before the first commit$'
+cd "$dir/good" || exit
 
 expect 1 "a step fails" -- talkoo run --cmd 'echo before; exit 3'
 prints '^before$' && says '^failed .*exit(ed with| code) .*3'

@@ -1,6 +1,7 @@
 /* Commits and projects as a person names them: gitrepo, resolve, runsource, treeplan, against real small repositories. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "node/cli/gitrepo.h"
@@ -158,27 +159,37 @@ static void test_sources(void)
 		OK(runsource_kind_of(kinds[i].text) == kinds[i].kind, "%s", kinds[i].text);
 	struct runsource s = {0};
 	struct err err = {0};
-	OK(!runsource_find(path_of("work"), NULL, NULL, "/m", &s, &err), "a checkout %s", err.what);
+	OK(!runsource_find(&(struct runsource_ask){path_of("work"), NULL, NULL, "/m", NULL}, &s, &err), "a checkout %s", err.what);
 	STREQ(s.source.ref, "refs/heads/main");
 	STREQ(s.source.commit, s.commit.id);
 	STREQ(s.source.url, "");
 	INTEQ(s.changes, 2);
 	runsource_release(&s);
-	OK(!runsource_find(path_of("work"), "other", NULL, "/m", &s, &err) && s.changes == 0, "another commit is not dirty");
+	OK(!runsource_find(&(struct runsource_ask){path_of("work"), "other", NULL, "/m", NULL}, &s, &err) && s.changes == 0, "another commit is not dirty");
 	runsource_release(&s);
 	char url[300];
 	snprintf(url, sizeof url, "file://%s", path_of("bare.git"));
-	OK(!runsource_find(url, "v1", NULL, "/m", &s, &err) && !strcmp(s.source.ref, "refs/tags/v1"), "file:// of a bare one");
+	OK(!runsource_find(&(struct runsource_ask){url, "v1", NULL, "/m", NULL}, &s, &err) && !strcmp(s.source.ref, "refs/tags/v1"), "file:// of a bare one");
 	runsource_release(&s);
-	OK(!runsource_find("https://example.org/x.git", "ABCDEF1", "dev", "/m", &s, &err), "a URL");
+	OK(!runsource_find(&(struct runsource_ask){"https://example.org/x.git", "ABCDEF1", "dev", "/m", NULL}, &s, &err), "a URL");
 	STREQ(s.source.commit, "abcdef1");
 	STREQ(s.source.ref, "refs/heads/dev");
 	OK(!strncmp(s.source.mirror, "/m/url-", 7) && strlen(s.source.mirror) == 7 + 32, "its mirror");
 	OK(s.source.allow_loopback && s.source.allow_private, "the person typed it");
 	runsource_release(&s);
-	INTEQ(runsource_find("https://example.org/x.git", "main", NULL, "/m", &s, &err), ERR_USAGE);
-	INTEQ(runsource_find("git@example.org:x.git", NULL, NULL, "/m", &s, &err), ERR_USAGE);
-	INTEQ(runsource_find(path_of("nosuch"), NULL, NULL, "/m", &s, &err), ERR_NOT_FOUND);
+	char snapshot[PATH_MAX + 32], first[65];
+	snprintf(snapshot, sizeof snapshot, "%s", path_of("snapshot"));
+	OK(!mkdir(snapshot, 0700), "a folder for a snapshot");
+	const struct runsource_ask dirty = {path_of("work"), NULL, NULL, "/m", snapshot};
+	OK(!runsource_find(&dirty, &s, &err) && s.is_snapshot && s.changes && strcmp(s.source.local_objects, s.source.local_alternates[0]) &&
+	   !strcmp(runsource_place(&s.source, true), s.source.local_alternates[0]), "the working tree %s", err.what);
+	memcpy(first, s.source.commit, sizeof first);
+	runsource_release(&s);
+	OK(!runsource_find(&dirty, &s, &err) && !strcmp(first, s.source.commit), "the same files have the same id");
+	runsource_release(&s);
+	INTEQ(runsource_find(&(struct runsource_ask){"https://example.org/x.git", "main", NULL, "/m", NULL}, &s, &err), ERR_USAGE);
+	INTEQ(runsource_find(&(struct runsource_ask){"git@example.org:x.git", NULL, NULL, "/m", NULL}, &s, &err), ERR_USAGE);
+	INTEQ(runsource_find(&(struct runsource_ask){path_of("nosuch"), NULL, NULL, "/m", NULL}, &s, &err), ERR_NOT_FOUND);
 }
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
