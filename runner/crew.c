@@ -143,10 +143,21 @@ static int body_fetch(const struct crew *crew, const void *arg, int msg_fd)
 	return stage_fetch_run(&s);
 }
 
+/* A repository of this machine that only the launcher may read. */
+static bool reads_closed_folder(const struct job_plan *plan)
+{
+	struct remote_url url;
+	return plan->source.allow_file && remote_parse(plan->source.url, &url, NULL) == 0 && url.scheme == REMOTE_FILE &&
+	       !jail_others_can_read(url.plain_path);
+}
+
 int crew_start_fetch(const struct crew *crew, struct child *ret, struct err *err)
 {
 	const int rc = io_mkdirs(crew->plan->source.mirror, 0700, err);
-	const bool owns_store = rc == 0 && give_store(crew, STAGE_FETCH, crew->plan->source.mirror);
+	const bool owns_store = rc == 0 && !reads_closed_folder(crew->plan) && give_store(crew, STAGE_FETCH, crew->plan->source.mirror);
+	/* given away in an earlier job */
+	if (rc == 0 && !owns_store && crew->facts->uids[STAGE_FETCH] && !jail_give(crew->plan->source.mirror, 0))
+		return err_set(err, ERR_IO, "the mirror %s cannot be had back from its stage", crew->plan->source.mirror);
 	return rc < 0 ? rc : start(crew, body_fetch, &owns_store, ret, err);
 }
 
