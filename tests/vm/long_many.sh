@@ -13,7 +13,7 @@ traces() {
 	echo "mounts $(wc -l </proc/self/mountinfo)"
 	echo "groups $(find /sys/fs/cgroup -type d -name 'talkoo-job-*' 2>/dev/null | wc -l)"
 	echo "semaphores and shared memory $(($(wc -l </proc/sysvipc/shm) + $(wc -l </proc/sysvipc/sem) + $(wc -l </proc/sysvipc/msg)))"
-	echo "temporary files $(find /tmp /dev/shm -maxdepth 1 -newer "$work/began" ! -path "$work" ! -path /tmp ! -path /dev/shm -user "$(id -un)" -name '*talkoo*' 2>/dev/null | wc -l)"
+	echo "temporary files $(find /tmp /dev/shm -maxdepth 1 -newer "$work/began" ! -path "$work" ! -path /tmp ! -path /dev/shm -user "$(id -un)" -name '*talkoo*' ! -name 'talkoo-vm-*' ! -name 'talkoo-e2e-*' ! -name 'talkoo-sim-*' ! -name 'talkoo-test-*' ! -name 'talkoo-stages-*' 2>/dev/null | wc -l)"
 }
 runners() { # of this build: their number
 	local exe n=0
