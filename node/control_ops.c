@@ -267,6 +267,7 @@ static const struct op {
 	{"project.show", op_project_show, {"project"}},
 	{"follow", op_follow, {"project", "link", "alias"}},
 	{"unfollow", op_unfollow, {"project", "link"}},
+	{"forget", op_forget, {"project", "link"}},
 	{"allow", op_allow, {"project", "[by", "[refs", "#cpus", "#memory", "#disk", "#timeout", "?allow_emulation", "[sources"}},
 	{"deny", op_deny, {"project", "reason", "?kill"}},
 	{"policy.show", op_policy_show, {NULL}},

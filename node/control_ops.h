@@ -1,6 +1,6 @@
 /* The operations of the control socket, by name (node/CONTROL.md). control_ops.c: the table, arguments, donation; control_status.c;
  * control_policy.c: projects, policy, trust; control_jobs.c; control_results.c: results, export; control_files.c: logs, artifacts;
- * control_watch.c: watch, log -f; control_events.c. What they ask the store goes through control_ask.h.
+ * control_forget.c; control_watch.c: watch, log -f; control_events.c. What they ask the store goes through control_ask.h.
  * Must not know: libuv, sockets. */
 #ifndef TALKOO_NODE_CONTROL_OPS_H
 #define TALKOO_NODE_CONTROL_OPS_H

@@ -73,6 +73,9 @@ void op_log_live(struct node *n, struct control_call *c, const json_t *args);
 void control_net_gone(struct control_state *st, uint64_t call_id);
 void control_net_release(struct control_state *st);
 
+/* control_forget.c */
+void op_forget(struct node *n, struct control_call *c, const json_t *args);
+
 /* control_policy.c */
 void op_project_create(struct node *n, struct control_call *c, const json_t *args);
 void op_project_list(struct node *n, struct control_call *c, const json_t *args);

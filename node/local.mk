@@ -23,6 +23,7 @@ libtalkoo_core_la_SOURCES = \
 	node/control_ask.c node/control_ask.h \
 	node/control_events.c \
 	node/control_files.c node/control_files.h \
+	node/control_forget.c \
 	node/control_jobs.c \
 	node/control_net.c \
 	node/control_ops.c \

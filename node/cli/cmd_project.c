@@ -1,4 +1,5 @@
-/* talkoo project create/list/show, follow, unfollow. */
+/* talkoo project create/list/show, follow, unfollow, forget. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "node/cli/cmds.h"
@@ -171,4 +172,27 @@ int cmd_follow(struct cli *c, struct err *err)
 int cmd_unfollow(struct cli *c, struct err *err)
 {
 	return follow(c, "unfollow", RESOLVE_READ, NULL, "no longer following", err);
+}
+
+int cmd_forget(struct cli *c, struct err *err)
+{
+	CLEANUP(client_close) struct client *client = NULL;
+	CLEANUP(client_free_json) json_t *answer = NULL;
+	char project[LINK_TEXT_MAX], size[UNITS_TEXT_MAX];
+	int code = nodecall_open(c, &client, err);
+	if (!code)
+		code = resolve_project(client, cli_arg(c, 0), RESOLVE_READ, project, err);
+	if (!code)
+		code = nodecall_on(client, json_pack("{s:s,s:s}", "op", "forget", "project", project), &answer, err);
+	if (code)
+		return code;
+	if (c->out.json)
+		out_json(&c->out, answer);
+	const uint64_t jobs = jnumber(answer, "jobs"), running = jnumber(answer, "running");
+	out_print(&c->out, OUT_PLAIN, "no longer following; files of %" PRIu64 " job%s removed, %s\n", jobs, jobs == 1 ? "" : "s",
+		  units_format_size(size, jnumber(answer, "bytes")));
+	if (running && !c->out.json)
+		out_note(&c->out, OUT_WARN, "note: %" PRIu64 " of its jobs run%s here, and their files stay; 'talkoo deny --kill' ends them\n",
+			 running, running == 1 ? "s" : "");
+	return 0;
 }

@@ -13,7 +13,7 @@
 	X(cmd_start) X(cmd_stop) X(cmd_status) X(cmd_doctor)                                                           \
 	X(cmd_peers) X(cmd_connect)                                                                                    \
 	X(cmd_pause) X(cmd_resume) X(cmd_finish) X(cmd_events)                                                         \
-	X(cmd_project_create) X(cmd_project_list) X(cmd_project_show) X(cmd_follow) X(cmd_unfollow)                    \
+	X(cmd_project_create) X(cmd_project_list) X(cmd_project_show) X(cmd_follow) X(cmd_unfollow) X(cmd_forget)                    \
 	X(cmd_allow) X(cmd_deny) X(cmd_policy_show) X(cmd_policy_why) X(cmd_policy_check)                              \
 	X(cmd_job_announce) X(cmd_job_cancel) X(cmd_job_list) X(cmd_job_show)                                          \
 	X(cmd_watch) X(cmd_results) X(cmd_log) X(cmd_artifacts)                                                        \

@@ -100,4 +100,15 @@ expect 0 "late: follow" -- "${late[@]}" follow "$link"
 has_it() { "${late[@]}" results "$commit" --project "$link" 2>/dev/null | grep -q '^passed'; }
 poll 20 has_it
 ok $? "a node that comes later learns of the result"
+
+# forget: the files go, the verdict stays
+[ -n "$(find "$dir/maintainer/state/blobs" -name log 2>/dev/null)" ]
+ok $? "the maintainer holds the job's files"
+expect 0 "forget" -- "${mt[@]}" forget "$link"
+prints '^no longer following; files of [1-9][0-9]* jobs? removed, [1-9]'
+[ -z "$(find "$dir/maintainer/state/blobs" -name log 2>/dev/null)" ]
+ok $? "they are gone"
+expect 0 "but not the verdict" -- "${mt[@]}" results "$commit" --project "$link" --exit-code
+expect 0 "forget again" -- "${mt[@]}" forget "$link" --json
+prints '"jobs": *0'
 done_testing
