@@ -1,5 +1,6 @@
 #include "node/config.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "proto/base/schema.h"
+#include "proto/host.h"
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -44,6 +46,33 @@ static int read_seeds(const struct yaml_node *value, void *record, struct err *e
 			return yaml_err(item, err, "%s", why.what);
 		c->seeds_len++;
 	}
+	return 0;
+}
+
+/* An address in numbers, with a port or not; port 0: any. */
+static bool is_listen_address(const char *text)
+{
+	struct host_port hp;
+	unsigned char address[16];
+	const size_t len = strlen(text);
+	/* host_port_parse() knows no port 0 */
+	const bool is_any_port = len > 2 && !strcmp(text + len - 2, ":0");
+	return host_port_parse(text, is_any_port ? len - 2 : len, 1, &hp) && inet_pton(hp.is_ipv6 ? AF_INET6 : AF_INET, hp.host, address) == 1;
+}
+
+static int read_listen(const struct yaml_node *value, void *record, struct err *err)
+{
+	struct config *c = record;
+	const char *text;
+	const int rc = schema_text(value, 1, sizeof c->listen - 1, &text, err);
+	if (rc)
+		return rc;
+	if (!is_listen_address(text)) {
+		const int code = yaml_err(value, err, "\"%.80s\" is no address to listen at", text);
+		err_hint(err, "an address of this machine and a port: 0.0.0.0:8255, [::]:8255 or the address of one interface");
+		return code;
+	}
+	snprintf(c->listen, sizeof c->listen, "%s", text);
 	return 0;
 }
 
@@ -114,7 +143,7 @@ static const struct schema_field cap_fields[] = {
 static const struct schema_field fields[] = {
 	{.name = "network", .kind = SCHEMA_OTHER, .read = read_network, .help = "records of other networks are not understood (main)"},
 	{.name = "alias", .kind = SCHEMA_TEXT, SCHEMA_AT(struct config, alias), .help = "a name for people; shown, never resolved"},
-	{.name = "listen", .kind = SCHEMA_TEXT, .min = 1, SCHEMA_AT(struct config, listen), .help = "HOST:PORT; absent: dial out only"},
+	{.name = "listen", .kind = SCHEMA_OTHER, .read = read_listen, .help = "ADDRESS:PORT, like 0.0.0.0:8255; absent: dial out only"},
 	{.name = "address", .kind = SCHEMA_TEXT, .min = 1, SCHEMA_AT(struct config, address), .help = "HOST:PORT by which others reach this node; absent: listen's, when that names one address"},
 	{.name = "seeds", .kind = SCHEMA_OTHER, .read = read_seeds, .help = "ID@HOST:PORT of nodes to begin with"},
 	{.name = "fetch", .kind = SCHEMA_OTHER, .read = read_fetch, .help = "hosts that plans may fetch files from; absent: none"},
@@ -122,6 +151,23 @@ static const struct schema_field fields[] = {
 	{.name = "limits", .kind = SCHEMA_MAP, .sub = limit_fields, .sub_len = ARRAY_LEN(limit_fields), .help = "of a job, and how many at once"},
 	{.name = "caps", .kind = SCHEMA_MAP, .sub = cap_fields, .sub_len = ARRAY_LEN(cap_fields), .help = "of the stores"},
 };
+
+static void describe(const struct schema_field *list, size_t len, const char *above, struct buf *out)
+{
+	for (size_t i = 0; i < len; i++) {
+		char name[64];
+		snprintf(name, sizeof name, "%s%s%s", above, *above ? ": " : "", list[i].name);
+		if (list[i].kind == SCHEMA_MAP)
+			describe(list[i].sub, list[i].sub_len, list[i].name, out);
+		else
+			buf_printf(out, "  %-24s %s\n", name, list[i].help);
+	}
+}
+
+void config_describe(struct buf *out)
+{
+	describe(fields, ARRAY_LEN(fields), "", out);
+}
 
 void config_machine(struct config_machine *ret)
 {

@@ -37,6 +37,7 @@
 #include <limits.h>
 
 #include "node/home.h"
+#include "proto/base/buf.h"
 #include "proto/base/err.h"
 #include "proto/ids.h"
 
@@ -73,6 +74,8 @@ void config_defaults(const struct config_machine *machine, struct config *ret);
 /* text: config.yml's bytes; name: for sentences. ret holds the defaults where text is silent. */
 int config_parse(const char *name, const char *text, size_t len, const struct config_machine *machine, struct config *ret,
 		 struct err *err) MUST_CHECK;
+/* A line for each key, for `talkoo help config`. */
+void config_describe(struct buf *out);
 /* Reads the home's config.yml (absent: ERR_NOT_FOUND with `talkoo init` in the hint), and puts `images` into home where it is said. */
 int config_load(struct home *home, struct config *ret, struct err *err) MUST_CHECK;
 

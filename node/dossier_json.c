@@ -328,12 +328,21 @@ int dossier_results(const struct dossier *d, const struct results_query *q, json
 	return 0;
 }
 
+/* Its author has a result: the lease says nothing any more. */
+static bool is_answered(const struct dossier_job *j, const struct dossier_claim *c)
+{
+	for (size_t i = 0; i < j->results_len; i++)
+		if (node_id_eq(&record_get(j->results[i].record)->author, &record_get(c->record)->author))
+			return true;
+	return false;
+}
+
 static json_t *claims_json(const struct dossier_job *j, uint64_t now_ms)
 {
 	json_t *claims = json_array();
 	for (size_t i = 0; i < j->claims_len; i++) {
 		const struct claim_body *c = &j->claims[i].body;
-		json_t *one = json_pack("{s:b,s:i,s:i,s:s}", "live", c->lease_until_ms > now_ms, "step", (int)c->step, "steps",
+		json_t *one = json_pack("{s:b,s:i,s:i,s:s}", "live", c->lease_until_ms > now_ms && !is_answered(j, &j->claims[i]), "step", (int)c->step, "steps",
 					(int)c->steps, "phase", c->phase);
 		set_node(one, "node", &record_get(j->claims[i].record)->author);
 		set_time(one, "lease_until", c->lease_until_ms);

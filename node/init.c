@@ -80,7 +80,17 @@ static int make_config_text(const struct init_options *o, struct buf *text, stru
 	if (!parsed)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	rc = config_parse("options", buf_cstr(text), text->len, &machine, parsed, err);
-	return rc == ERR_INVALID || rc == ERR_LIMIT ? err_set(err, ERR_USAGE, "%s", err ? err->what : "") : rc;
+	if (rc != ERR_INVALID && rc != ERR_LIMIT)
+		return rc;
+	/* "options:6:5: seeds[0]: …": whoever gave an option has not seen that text */
+	if (err) {
+		const char *const what = strchr(err->what, ' ');
+		const struct err old = *err;
+		err_set(err, ERR_USAGE, "%s", what ? old.what + (what + 1 - err->what) : old.what);
+		if (old.hint[0])
+			return err_hint(err, "%s", old.hint);
+	}
+	return ERR_USAGE;
 }
 
 static int refuse_made(const struct home *home, struct err *err)

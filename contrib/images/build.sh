@@ -18,7 +18,7 @@ fi
 if [ $known = yes ] && [ -e "$here/$1/packages" ]; then
 	exec "$here/debian.sh" "$here/$1/packages" "$2"
 fi
-printf 'error: there is no image recipe of that name\nhint: the recipes are:' >&2
+printf 'error: %s: no image recipe is called so\nhint: the recipes are:' "$1" >&2
 for recipe in "$here"/*/; do
 	printf ' %s' "$(basename "$recipe")" >&2
 done

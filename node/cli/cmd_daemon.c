@@ -65,6 +65,8 @@ static void become_daemon(const char *const *argv, int said)
 	const int null = open("/dev/null", O_RDWR);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(said, 2) < 0 || chdir("/"))
 		_exit(127);
+	/* what the caller's shell has open (a lock, a pipe that somebody reads to its end) is not the node's to keep */
+	close_range(3, ~0u, 0);
 	execv(argv[0], (char *const *)(uintptr_t)argv);
 	_exit(127);
 }

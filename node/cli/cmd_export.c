@@ -120,7 +120,12 @@ int cmd_export(struct cli *c, struct err *err)
 		out_json(&c->out, answer);
 		return 0;
 	}
-	if (parts)
-		return write_parts(c, list, parts, err);
-	return write_text(c, list, format, err);
+	code = parts ? write_parts(c, list, parts, err) : write_text(c, list, format, err);
+	if (!code && c->out.json) {
+		CLEANUP(client_free_json)
+		json_t *written = json_pack("{s:i,s:b,s:I,s:s}", "v", 1, "ok", 1, "results", (json_int_t)json_array_size(list),
+					    parts ? "parts" : "file", parts ? parts : cli_option(c, "out"));
+		out_json(&c->out, written);
+	}
+	return code;
 }

@@ -183,7 +183,7 @@ int cmd_job_announce(struct cli *c, struct err *err)
 	query.is_job = !a.cells_len;
 	memcpy(query.project, a.project, sizeof query.project);
 	query.target = a.cells_len ? a.commit : jtext(answer, "job");
-	query.output_to_notes = true; /* stdout holds exactly the ids */
+	query.output_to_notes = !c->out.json; /* stdout holds exactly the ids; with --json every object */
 	return verdictview_watch(c, a.client, &query, err);
 }
 
@@ -294,7 +294,7 @@ static void print_claims(struct out *o, const json_t *claims)
 			out_print(o, OUT_PLAIN, ", %s", OUT_FOREIGN(jtext(claim, "phase")));
 		if (jnumber(claim, "steps"))
 			out_print(o, OUT_PLAIN, ", step %llu of %llu", (unsigned long long)jnumber(claim, "step"), (unsigned long long)jnumber(claim, "steps"));
-		if (*jtext(claim, "lease_until"))
+		if (jbool(claim, "live"))
 			out_print(o, OUT_DIM, ", lease ends %s", time_ago(until, jtext(claim, "lease_until")));
 		out_print(o, OUT_PLAIN, "\n");
 	}

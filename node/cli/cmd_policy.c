@@ -230,6 +230,22 @@ int cmd_policy_why(struct cli *c, struct err *err)
 	return 0;
 }
 
+/* The parser names the files as a node has them; the error is to name the one that was given. */
+static int name_file(const char *file, struct err *err)
+{
+	static const char *const known[] = {"policy.yml:", "policy.d/cli.yml:"};
+	if (!err)
+		return ERR_INVALID;
+	const int code = err->code;
+	const struct err old = *err;
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (!strncmp(old.what, known[i], strlen(known[i]))) {
+			err_set(err, code, "%s:%s", file, old.what + strlen(known[i]));
+			return old.hint[0] ? err_hint(err, "%s", old.hint) : code;
+		}
+	return code;
+}
+
 int cmd_policy_check(struct cli *c, struct err *err)
 {
 	struct policy *policy = NULL;
@@ -241,12 +257,15 @@ int cmd_policy_check(struct cli *c, struct err *err)
 	/* cli.yml has a form of its own, as only allow and deny write it */
 	const bool is_cli = !strcmp(slash ? slash + 1 : file, "cli.yml");
 	int code = io_read_file(file, &text, err);
-	if (!code && is_cli)
-		code = policy_parse(NULL, 0, buf_cstr(&text), text.len, &nobody, &policy, err);
-	else if (!code)
-		code = policy_parse(buf_cstr(&text), text.len, NULL, 0, &nobody, &policy, err);
 	if (code)
 		return code;
+	const char *const bytes = buf_cstr(&text);
+	if (is_cli)
+		code = policy_parse(NULL, 0, bytes, text.len, &nobody, &policy, err);
+	else
+		code = policy_parse(bytes, text.len, NULL, 0, &nobody, &policy, err);
+	if (code)
+		return name_file(file, err);
 	CLEANUP(client_free_json) json_t *rules = policy_to_json(policy);
 	policy_free(policy);
 	if (c->out.json) {

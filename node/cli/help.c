@@ -7,6 +7,7 @@
 #include "node/cli/exitcode.h"
 #include "node/cli/manpage.h"
 #include "node/cli/table.h"
+#include "node/config.h"
 #include "proto/base/cleanup.h"
 
 #define NAME_WIDTH 15
@@ -124,6 +125,15 @@ static void print_exit_codes(struct out *o)
 #undef X
 }
 
+static void print_config_keys(struct out *o)
+{
+	CLEANUP(buf_release) struct buf keys;
+	buf_init(&keys, 65536);
+	config_describe(&keys);
+	out_print(o, OUT_PLAIN, "config.yml of the node's config folder (~/.config/talkoo, or the --home), read at start. Unknown keys are errors.\n\n%s",
+		  buf_cstr(&keys));
+}
+
 int cmd_help(struct cli *c, struct err *err)
 {
 	int words = 0;
@@ -133,10 +143,15 @@ int cmd_help(struct cli *c, struct err *err)
 		help_overview(&c->out);
 	} else if (!strcmp(c->args[0], "exit-codes")) {
 		print_exit_codes(&c->out);
+<<<<<<< HEAD
 	} else if (!strcmp(c->args[0], "man")) {
 		manpage_print(&c->out);
 	} else if (!strcmp(c->args[0], "completion")) {
 		completion_print(&c->out);
+=======
+	} else if (!strcmp(c->args[0], "config")) {
+		print_config_keys(&c->out);
+>>>>>>> b0fc992 (cli: what a walk through every command found)
 	} else {
 		const struct cli_command *command = table_find(c->args_len, c->args, &words);
 		if (command && words == c->args_len)

@@ -12,10 +12,12 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 	last_code = code;
 	if (!err)
 		return code;
+	char what[sizeof err->what]; /* an argument may be err->what itself */
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(err->what, sizeof err->what, fmt, ap);
+	vsnprintf(what, sizeof what, fmt, ap);
 	va_end(ap);
+	memcpy(err->what, what, sizeof what);
 	err->code = code;
 	err->hint[0] = 0;
 	return code;
