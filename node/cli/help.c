@@ -143,15 +143,12 @@ int cmd_help(struct cli *c, struct err *err)
 		help_overview(&c->out);
 	} else if (!strcmp(c->args[0], "exit-codes")) {
 		print_exit_codes(&c->out);
-<<<<<<< HEAD
 	} else if (!strcmp(c->args[0], "man")) {
 		manpage_print(&c->out);
 	} else if (!strcmp(c->args[0], "completion")) {
 		completion_print(&c->out);
-=======
 	} else if (!strcmp(c->args[0], "config")) {
 		print_config_keys(&c->out);
->>>>>>> b0fc992 (cli: what a walk through every command found)
 	} else {
 		const struct cli_command *command = table_find(c->args_len, c->args, &words);
 		if (command && words == c->args_len)

@@ -192,14 +192,9 @@ static const struct cli_command job[] = {
 };
 
 static const struct cli_command meta[] = {
-<<<<<<< HEAD
-	{"help", "[COMMAND]", 0, 2, "help for a command; also: exit-codes, man, completion",
+	{"help", "[COMMAND]", 0, 2, "help for a command; also: exit-codes, config, man, completion",
 	 "With --json the whole command table. 'man' prints talkoo(1), 'completion' a script for bash; both are installed too.",
 	 NULL, EXAMPLES("talkoo help job announce\t", "talkoo help exit-codes\t", "source <(talkoo help completion)\tTab finds commands and options"), cmd_help},
-=======
-	{"help", "[COMMAND]", 0, 2, "help for a command; also: exit-codes, config",
-	 "With --json the whole command table.", NULL, EXAMPLES("talkoo help job announce\t", "talkoo help exit-codes\t"), cmd_help},
->>>>>>> b0fc992 (cli: what a walk through every command found)
 	{0},
 };
 
