@@ -14,6 +14,7 @@ libtalkoo_p2p_la_SOURCES = \
 	p2p/livelog_wire.c p2p/livelog_wire.h \
 	p2p/network.c p2p/network.h p2p/network_conns.c p2p/network_impl.h \
 	p2p/noise.c p2p/noise.h \
+	p2p/peers_wire.c p2p/peers_wire.h \
 	p2p/reconcile.c p2p/reconcile.h \
 	p2p/recset.c p2p/recset.h \
 	p2p/session.c p2p/session.h \

@@ -4,10 +4,8 @@
 
 #include "p2p/gossip_wire.h"
 #include "p2p/network_impl.h"
+#include "p2p/peers_wire.h"
 #include "proto/body.h"
-#include "proto/mp.h"
-
-#define PEERS_LEN_MAX (SESSION_MESSAGE_MAX - 256)
 
 struct conn *network_conn(const struct network *n, uint32_t number)
 {
@@ -84,31 +82,15 @@ bool network_conn_begin(struct network *n, struct conn *c)
 static void send_peers(struct network *n, struct conn *c, const struct id32 *topic)
 {
 	static const struct id32 own;
-	struct record *records[DIALER_REFERRALS_MAX];
+	struct record *records[PEERS_RECORDS_MAX];
+	CLEANUP(buf_release) struct buf body;
 	size_t len = 0;
 	if (!id32_eq(topic, &own))
-		len = dialer_referrals(n->dialer, topic, records, DIALER_REFERRALS_MAX, n->unix_ms);
+		len = dialer_referrals(n->dialer, topic, records, PEERS_RECORDS_MAX, n->unix_ms);
 	else if (n->self_record)
 		records[len++] = record_ref(n->self_record);
-	size_t fit = 0, bytes = 0;
-	for (size_t size; fit < len; fit++, bytes += size) {
-		record_bytes(records[fit], &size);
-		size += 80; /* its signature and headers */
-		if (bytes + size > PEERS_LEN_MAX)
-			break;
-	}
-	CLEANUP(buf_release) struct buf body;
 	buf_init(&body, SESSION_MESSAGE_MAX);
-	mp_put_array(&body, 2);
-	mp_put_bin(&body, topic->b, sizeof topic->b);
-	mp_put_array(&body, (uint32_t)fit);
-	for (size_t i = 0; i < fit; i++) {
-		size_t size;
-		const uint8_t *b = record_bytes(records[i], &size);
-		mp_put_array(&body, 2);
-		mp_put_bin(&body, b, size);
-		mp_put_bin(&body, record_signature(records[i]), 64);
-	}
+	peers_encode(topic, records, len, &body);
 	for (size_t i = 0; i < len; i++)
 		record_unref(records[i]);
 	if (!buf_failed(&body))
@@ -122,62 +104,33 @@ void network_conn_ask_peers(struct network *n, struct conn *c, const struct id32
 	buf_init(&body, 64); /* before any return: it is released on each of them */
 	if (c->state != CONN_OPEN || c->asked >= NETWORK_ASKED_MAX)
 		return;
-	mp_put_array(&body, 1);
-	mp_put_bin(&body, topic->b, sizeof topic->b);
+	peers_get_encode(topic, &body);
 	c->asked += !buf_failed(&body) && session_send(c->session, MSG_PEERS_GET, body.data, body.len);
 }
 
-static const struct mp_limits peers_limits = {.bytes_max = SESSION_MESSAGE_MAX, .depth_max = 4, .items_max = 256};
-
 static bool on_peers_get(struct network *n, struct conn *c, const uint8_t *bytes, size_t len)
 {
-	CLEANUP(mp_doc_release) struct mp_doc doc = {0};
-	struct mp_cursor cur;
 	struct id32 topic;
-	if (mp_doc_open(bytes, len, &peers_limits, &doc, NULL))
-		return false;
-	mp_cursor_init(&cur, &doc.root, "peers_get");
-	mp_get_bin_exact(&cur, "topic", topic.b, sizeof topic.b);
-	if (cur.failed)
+	if (peers_get_decode(bytes, len, &topic))
 		return false;
 	send_peers(n, c, &topic);
 	return true;
 }
 
 /* Every node record in the answer is verified; those that are not what was asked for are left out. */
-static void learn_each(struct network *n, const struct conn *c, const struct id32 *topic, struct mp_cursor *list)
-{
-	for (unsigned i = 0; mp_more(list) && i < DIALER_REFERRALS_MAX && !list->failed; i++) {
-		struct mp_cursor pair;
-		const uint8_t *bytes;
-		size_t len;
-		uint8_t signature[64];
-		CLEANUP(record_unrefp) struct record *r = NULL;
-		mp_get_array(list, "record", 16, &pair);
-		mp_get_bin(&pair, "bytes", RECORD_LEN_MAX, &bytes, &len);
-		mp_get_bin_exact(&pair, "signature", signature, sizeof signature);
-		if (pair.failed)
-			mp_cursor_join(list, &pair);
-		else if (!record_open(bytes, len, signature, n->name, &r, NULL, NULL) && record_get(r)->kind == RECORD_NODE)
-			dialer_learn(n->dialer, c->number, r, topic, n->now_ms, n->unix_ms);
-	}
-}
-
 static bool on_peers(struct network *n, struct conn *c, const uint8_t *bytes, size_t len)
 {
-	CLEANUP(mp_doc_release) struct mp_doc doc = {0};
-	struct mp_cursor cur, list;
-	struct id32 topic;
-	if (!c->asked || mp_doc_open(bytes, len, &peers_limits, &doc, NULL))
+	struct peers_list list;
+	if (!c->asked || peers_decode(bytes, len, &list))
 		return false; /* nobody asked: not worth a signature's check */
 	c->asked--;
-	mp_cursor_init(&cur, &doc.root, "peers");
-	mp_get_bin_exact(&cur, "topic", topic.b, sizeof topic.b);
-	mp_get_array(&cur, "records", DIALER_REFERRALS_MAX, &list);
-	if (cur.failed)
-		return false;
-	learn_each(n, c, &topic, &list);
-	return !list.failed;
+	for (size_t i = 0; i < list.len; i++) {
+		CLEANUP(record_unrefp) struct record *r = NULL;
+		const struct peers_entry *e = &list.entries[i];
+		if (!record_open(e->bytes, e->len, e->signature, n->name, &r, NULL, NULL) && record_get(r)->kind == RECORD_NODE)
+			dialer_learn(n->dialer, c->number, r, &list.topic, n->now_ms, n->unix_ms);
+	}
+	return true;
 }
 
 /* ---- topics */

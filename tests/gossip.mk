@@ -9,3 +9,9 @@ fuzz_gossip_SOURCES = tests/fuzz/fuzz_gossip.c $(FUZZ_REPLAY)
 fuzz_gossip_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
 fuzz_gossip_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS)
 fuzz_gossip_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
+
+FUZZ_TARGETS += fuzz_peers
+fuzz_peers_SOURCES = tests/fuzz/fuzz_peers.c $(FUZZ_REPLAY)
+fuzz_peers_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
+fuzz_peers_LDADD = libtalkoo-p2p.la $(SODIUM_LIBS)
+fuzz_peers_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)

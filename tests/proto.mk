@@ -35,7 +35,7 @@ fuzz_url_LDADD = libtalkoo-proto.la
 fuzz_url_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 
 # our own vectors: `make make_vectors && ./make_vectors SRC/proto/vectors` writes them anew
-VECTOR_SOURCES = tests/unit/vectors.c tests/unit/vectors.h tests/unit/samples.c tests/unit/samples.h
+VECTOR_SOURCES = tests/unit/vectors.c tests/unit/vectors.h tests/unit/vectors_gossip.c tests/unit/vectors_impl.h tests/unit/samples.c tests/unit/samples.h
 UNIT_TESTS += test_vectors
 test_vectors_SOURCES = tests/unit/test_vectors.c tests/unit/tap.c $(VECTOR_SOURCES)
 test_vectors_LDADD = libtalkoo-p2p.la $(JANSSON_LIBS)

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "p2p/dialer.h"
+#include "p2p/peers_wire.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/err.h"
 #include "tests/unit/samples.h"
@@ -324,7 +325,7 @@ static void test_flood(void)
 static void test_referrals(void)
 {
 	struct dialer *d = new_dialer(false);
-	struct record *list[DIALER_REFERRALS_MAX];
+	struct record *list[PEERS_RECORDS_MAX];
 	for (uint32_t i = 0; i < 50; i++) {
 		struct node_id id;
 		char host[32];
@@ -337,12 +338,12 @@ static void test_referrals(void)
 	const struct node_id id = id_of(9);
 	opened(d, 1, &id, NULL, false, T0);
 	OK(learn(d, 1, 999, "7.7.7.7", &topic_b), "hearsay");
-	size_t len = dialer_referrals(d, &topic_a, list, DIALER_REFERRALS_MAX, U0);
-	INTEQ(len, DIALER_REFERRALS_MAX);
+	size_t len = dialer_referrals(d, &topic_a, list, PEERS_RECORDS_MAX, U0);
+	INTEQ(len, PEERS_RECORDS_MAX);
 	for (size_t i = 0; i < len; i++)
 		record_unref(list[i]);
-	INTEQ(dialer_referrals(d, &topic_b, list, DIALER_REFERRALS_MAX, U0), 0);
-	INTEQ(dialer_referrals(d, &topic_a, list, DIALER_REFERRALS_MAX, U0 + DIALER_REFERRAL_LIFE_MS), 0);
+	INTEQ(dialer_referrals(d, &topic_b, list, PEERS_RECORDS_MAX, U0), 0);
+	INTEQ(dialer_referrals(d, &topic_a, list, PEERS_RECORDS_MAX, U0 + DIALER_REFERRAL_LIFE_MS), 0);
 	dialer_free(d);
 }
 
@@ -459,6 +460,48 @@ static void test_full(void)
 	dialer_free(d);
 }
 
+/* What a stranger may say where PEERS is due. */
+static void test_wire(void)
+{
+	static const struct { const char *what; uint8_t bytes[48]; size_t len; } refused[] = {
+		{"nothing", {0}, 0},
+		{"no array", {0x07}, 1},
+		{"an array without a topic", {0x90}, 1},
+		{"a short topic", {0x92, 0xc4, 0x02, 1, 2, 0x90}, 6},
+		{"no list", {0x91, 0xc4, 0x20}, 35},
+		{"a list that ends", {0x92, 0xc4, 0x20, [35] = 0x91}, 36},
+		{"a number for a record", {0x92, 0xc4, 0x20, [35] = 0x91, [36] = 0x07}, 37},
+		{"a record without a signature", {0x92, 0xc4, 0x20, [35] = 0x91, [36] = 0x91, [37] = 0xc4}, 39},
+		{"a short signature", {0x92, 0xc4, 0x20, [35] = 0x91, [36] = 0x92, [37] = 0xc4, [39] = 0xc4}, 41},
+		{"a length that is not the shortest", {0x92, 0xc5, 0x00, 0x20, [36] = 0x90}, 37},
+		{"bytes behind it", {0x92, 0xc4, 0x20, [35] = 0x90, [36] = 0x00}, 37},
+	};
+	struct peers_list list;
+	struct id32 topic;
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+		OK(peers_decode(refused[i].bytes, refused[i].len, &list), "PEERS: %s is refused", refused[i].what);
+	OK(peers_get_decode(refused[3].bytes, 5, &topic), "PEERS_GET: a short topic is refused");
+	/* as many as fit, whole */
+	struct record *records[PEERS_RECORDS_MAX];
+	struct sample_key k;
+	struct buf b;
+	for (uint8_t i = 0; i < PEERS_RECORDS_MAX; i++) {
+		sample_key_init(&k, (uint8_t)(i + 1));
+		records[i] = sample_node_record(&k);
+	}
+	buf_init(&b, SESSION_MESSAGE_MAX);
+	peers_encode(&topic_a, records, PEERS_RECORDS_MAX, &b);
+	OK(!buf_failed(&b) && !peers_decode(b.data, b.len, &list) && id32_eq(&list.topic, &topic_a), "PEERS: there and back");
+	INTEQ(list.len, PEERS_RECORDS_MAX);
+	size_t size;
+	const uint8_t *first = record_bytes(records[0], &size);
+	OK(list.entries[0].len == size && !memcmp(list.entries[0].bytes, first, size) && !memcmp(list.entries[0].signature, record_signature(records[0]), 64),
+	   "byte for byte");
+	buf_release(&b);
+	for (size_t i = 0; i < PEERS_RECORDS_MAX; i++)
+		record_unref(records[i]);
+}
+
 int main(void)
 {
 	if (sodium_init() < 0)
@@ -475,6 +518,7 @@ int main(void)
 	test_woke();
 	test_ceilings();
 	test_full();
+	test_wire();
 	dialer_free(NULL);
 	return tap_done();
 }

@@ -11,15 +11,16 @@
 #include "proto/ed25519.h"
 #include "proto/mp.h"
 #include "tests/unit/samples.h"
+#include "tests/unit/vectors_impl.h"
 
-static void *must(void *p)
+void *must(void *p)
 {
 	if (!p)
 		abort();
 	return p;
 }
 
-static json_t *hex_json(const void *bytes, size_t len)
+json_t *hex_json(const void *bytes, size_t len)
 {
 	char *text = must(malloc(2 * len + 1));
 	json_t *j = must(json_string(hex_encode(text, bytes, len)));
@@ -27,7 +28,7 @@ static json_t *hex_json(const void *bytes, size_t len)
 	return j;
 }
 
-static void add(json_t *array, json_t *element /* takes */)
+void add(json_t *array, json_t *element /* takes */)
 {
 	if (json_array_append_new(array, must(element)))
 		abort();
@@ -377,7 +378,7 @@ static json_t *make_livelog(void)
 }
 
 const struct vector_file vector_files[] = {
-	{"ids.json", make_ids}, {"livelog.json", make_livelog}, {"merkle.json", make_merkle}, {"msgpack.json", make_msgpack}, {"records.json", make_records},
+	{"gossip.json", make_gossip}, {"ids.json", make_ids}, {"livelog.json", make_livelog}, {"merkle.json", make_merkle}, {"msgpack.json", make_msgpack}, {"records.json", make_records},
 	{"statements.json", make_statements}, {"urls.json", make_urls},
 };
 const unsigned vector_files_len = ARRAY_LEN(vector_files);

@@ -335,6 +335,147 @@ def check_livelog(vectors):
         ok(encode([6, one["offset"], one["end"], text, signature]).hex() == one["message"], what + ": message")
 
 
+# PROTOCOL 14.3, from its text alone
+INFINITY = 1 << 64
+
+
+def number(n):
+    digits = [n & 127]
+    while n >> 7:
+        n >>= 7
+        digits.append(n & 127 | 128)
+    return bytes(reversed(digits))
+
+
+class Message:
+    """Reads and writes one; bounds are (expires, prefix of an id)."""
+
+    def __init__(self, data=b"\x61"):
+        self.data, self.at, self.before, self.skipped = bytearray(data), 1, 0, None
+
+    def read_number(self):
+        n = 0
+        while True:
+            digit = self.data[self.at]
+            self.at += 1
+            n = n << 7 | digit & 127
+            if digit < 128:
+                return n
+
+    def read(self, size):
+        self.at += size
+        return bytes(self.data[self.at - size:self.at])
+
+    def ranges(self):
+        while self.at < len(self.data):
+            delta = self.read_number()
+            self.before = INFINITY if delta == 0 else self.before + delta - 1
+            bound = (self.before, self.read(self.read_number()).ljust(32, b"\0"))
+            mode = self.read_number()
+            payload = self.read(16) if mode == 1 else [self.read(32) for _ in range(self.read_number())] if mode == 2 else None
+            yield bound, mode, payload
+
+    def put_bound(self, bound):
+        self.data += number(0 if bound[0] == INFINITY else 1 + bound[0] - self.before) + number(len(bound[1])) + bound[1]
+        self.before = bound[0]
+
+    def put(self, bound, mode, payload=b""):
+        if self.skipped is not None:
+            self.put_bound(self.skipped)
+            self.data += b"\0"
+            self.skipped = None
+        self.put_bound(bound)
+        self.data += bytes([mode]) + payload
+
+
+def fingerprint(items):
+    total = sum(int.from_bytes(i, "little") for _, i in items) % (1 << 256)
+    return hashlib.sha256(total.to_bytes(32, "little") + number(len(items))).digest()[:16]
+
+
+def shortest_between(low, high):
+    if low[0] != high[0]:
+        return (high[0], b"")
+    same = 0
+    while low[1][same] == high[1][same]:
+        same += 1
+    return (high[0], high[1][:same + 1])
+
+
+def split(out, items, bound):
+    if len(items) < 32:
+        return out.put(bound, 2, number(len(items)) + b"".join(i for _, i in items))
+    at = 0
+    for part in range(16):
+        end = at + len(items) // 16 + (part < len(items) % 16)
+        out.put(bound if part == 15 else shortest_between(items[end - 1], items[end]), 1, fingerprint(items[at:end]))
+        at = end
+
+
+def answer(items, data, is_initiator, have, need):
+    out, message, at = Message(), Message(data), 0
+    for bound, mode, payload in message.ranges():
+        end = at
+        while end < len(items) and items[end] < bound:
+            end += 1
+        mine = items[at:end]
+        at = end
+        # a bound is said as it was read: without the zeros that its reader put behind it
+        short = (bound[0], bound[1].rstrip(b"\0"))
+        if mode == 1 and payload != fingerprint(mine):
+            split(out, mine, short)
+        elif mode == 2 and not is_initiator:
+            out.put(short, 2, number(len(mine)) + b"".join(i for _, i in mine))
+        else:
+            if mode == 2:
+                have += [i for _, i in mine if i not in payload]
+                need += [i for i in payload if i not in [m for _, m in mine]]
+            out.skipped = short
+    return bytes(out.data)
+
+
+def check_comparison(topic_hex, one):
+    sides = {who: sorted((i["expires"], bytes.fromhex(i["id"])) for i in one["items"] if i["in"] in (who, "both") and i["expires"] > one["cutoff"])
+             for who in ("initiator", "responder")}
+    have, need, said = [], [], []
+    first = Message()
+    split(first, sides["initiator"], (INFINITY, b""))
+    data = bytes(first.data)
+    while True:
+        who = ("initiator", "responder")[len(said) % 2]
+        said.append((who, encode([bytes.fromhex(topic_hex), 5, one["cutoff"], 1 + len(said) % 2, data]).hex()))
+        data = answer(sides["responder" if who == "initiator" else "initiator"], data, who == "responder", have, need)
+        if who == "responder" and data == b"\x61":
+            break
+    ok(said == [(m["type"], m["body"]) for m in one["said"]], "comparison, %s: %d messages" % (one["what"], len(said)))
+    alone = {who: {i["id"] for i in one["items"] if i["in"] == who and i["expires"] > one["cutoff"]} for who in sides}
+    ok({i.hex() for i in have} == alone["initiator"] and {i.hex() for i in need} == alone["responder"] and
+       (len(have), len(need)) == (one["have"], one["need"]), "comparison, %s: %d here alone, %d there" % (one["what"], len(have), len(need)))
+
+
+# PROTOCOL 14.1, 15
+def check_gossip(vectors):
+    project_topic = bytes.fromhex(vectors["topic"])
+    for one in vectors["messages"]:
+        body, kind = decode(bytes.fromhex(one["body"]), 8), one["type"]
+        ids = [b2(n.to_bytes(4, "big")) for n in range(one.get("ids", 0))]
+        if kind == "record":
+            ok(encode(body).hex() == one["body"] and len(body[0]) <= 4096 and len(body[1]) == 64, "message record")
+            signed = decode(body[0], 8)
+            ok(signed[1] == 2 and signed[3] == project_topic, "message record: a job of the topic")
+        elif kind == "peers-get":
+            ok(encode(body).hex() == one["body"] and len(body) == 1 and body[0] in (project_topic, bytes(32)), "message peers-get")
+        elif kind == "peers":
+            opened = [decode(signed, 8) for signed, _ in body[1]]
+            ok(encode(body).hex() == one["body"] and all(r[1] == 6 and len(s) == 64 for r, (_, s) in zip(opened, body[1])),
+               "message peers: %d node records" % len(opened))
+        else:
+            want = [project_topic, ids] if kind == "have" else [ids]
+            ok(encode(want).hex() == one["body"], "message %s of %d" % (kind, len(ids)))
+    for one in vectors["comparisons"]:
+        check_comparison(vectors["topic"], one)
+
+
 # PROTOCOL 6
 def pae(payload_type, payload):
     return b"DSSEv1 %d %s %d %s" % (len(payload_type), payload_type.encode(), len(payload), payload)
@@ -420,7 +561,7 @@ def check_channel(vectors):
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "..", "..", "proto", "vectors")
-    for name, check in (("ids", check_ids), ("livelog", check_livelog), ("merkle", check_merkle), ("msgpack", check_msgpack), ("records", check_records),
+    for name, check in (("gossip", check_gossip), ("ids", check_ids), ("livelog", check_livelog), ("merkle", check_merkle), ("msgpack", check_msgpack), ("records", check_records),
                         ("statements", check_statements), ("urls", check_urls), ("channel", check_channel)):
         with open(os.path.join(folder, name + ".json"), encoding="utf-8") as f:
             check(json.load(f))
