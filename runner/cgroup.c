@@ -13,6 +13,7 @@
 #include "proto/base/units.h"
 
 #define CLOSE_MS 1000
+#define CPU_PERIOD_US 100000
 #define ROOM 128 /* for the names below a group */
 
 static const char *leaf_name(enum cgroup_leaf leaf)
@@ -182,10 +183,14 @@ int cgroup_enter(const struct cgroup *c, enum cgroup_leaf leaf, struct err *err)
 	return error ? err_errno(err, error, "cannot enter the control group %s/%s", c->path, leaf_name(leaf)) : 0;
 }
 
-int cgroup_limit_vm(const struct cgroup *c, uint64_t memory_bytes, struct err *err)
+int cgroup_limit_vm(const struct cgroup *c, uint64_t memory_bytes, uint32_t cpus, struct err *err)
 {
+	char most[64];
 	if (!c || !c->path[0])
 		return 0;
+	snprintf(most, sizeof most, "%" PRIu64 " %d", (uint64_t)cpus * CPU_PERIOD_US, CPU_PERIOD_US);
+	if (c->controllers & CGROUP_CPU)
+		(void)put(c->io, c->path, "cpu.max", most); /* a kernel without bandwidth control has none */
 	const int error = put_number(c->io, c->path, "vm/memory.max", memory_bytes);
 	return error ? err_errno(err, error, "cannot limit the memory of %s", c->path) : 0;
 }

@@ -72,8 +72,9 @@ int cgroup_open(const struct cgroup_io *io, const struct cgroup_host *host, pid_
 		struct cgroup *ret, struct err *err) MUST_CHECK;
 /* The calling process, and what it forks from now on. */
 int cgroup_enter(const struct cgroup *c, enum cgroup_leaf leaf, struct err *err) MUST_CHECK;
-/* The ceiling of QEMU's memory, without swap. Past it the kernel ends QEMU. */
-int cgroup_limit_vm(const struct cgroup *c, uint64_t memory_bytes, struct err *err) MUST_CHECK;
+/* The ceiling of QEMU's memory, without swap: past it the kernel ends QEMU. And how many processors the whole job may keep busy, where
+ * that can be said. */
+int cgroup_limit_vm(const struct cgroup *c, uint64_t memory_bytes, uint32_t cpus, struct err *err) MUST_CHECK;
 /* Whether it came to that. */
 bool cgroup_vm_was_ended(const struct cgroup *c);
 /* Ends whatever is in it and removes it. */

@@ -277,7 +277,7 @@ static int start_machine(struct supervisor *s, const struct machine_fds *f, stru
 		.tsc_khz = s->crew.profile == MACHINE_X86_64_MICROVM ? machine_tsc_khz() : 0,
 	};
 	memcpy(m.disk_fds, f->disks, sizeof m.disk_fds);
-	rc = cgroup_limit_vm(s->cgroup, machine_memory_max(&m) + disks_in_memory(s), err);
+	rc = cgroup_limit_vm(s->cgroup, machine_memory_max(&m) + disks_in_memory(s), m.cpus + 1, err); /* + 1: its disks, the log */
 	if (rc < 0)
 		return rc;
 	uint64_t largest = tally_tar_bytes_max(limits);

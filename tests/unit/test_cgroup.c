@@ -82,7 +82,7 @@ static void fill_group(const char *group, const char *handed_on)
 	static const struct {
 		const char *controller, *file;
 	} more[] = {{"memory", "memory.max"}, {"memory", "memory.swap.max"}, {"memory", "memory.events"}, {"memory", "memory.oom.group"},
-		    {"pids", "pids.max"}, {"cpu", "cpu.weight"}, {"cpu", "cpu.idle"}, {"io", "io.weight"}};
+		    {"pids", "pids.max"}, {"cpu", "cpu.weight"}, {"cpu", "cpu.max"}, {"cpu", "cpu.idle"}, {"io", "io.weight"}};
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
 		set_file(group, files[i], "");
 	set_file(group, "cgroup.controllers", handed_on);
@@ -292,7 +292,8 @@ static void test_job(void)
 	STREQ(w.processes[0].group + strlen(w.root), SERVICE "/talkoo-job-77/stages");
 	OK(cgroup_enter(&c, CGROUP_VM, &err) == 0, "and the other leaf: %s", err.what);
 	STREQ(w.processes[0].group + strlen(w.root), SERVICE "/talkoo-job-77/vm");
-	OK(cgroup_limit_vm(&c, 536870912, &err) == 0, "a ceiling: %s", err.what);
+	OK(cgroup_limit_vm(&c, 536870912, 3, &err) == 0, "a ceiling: %s", err.what);
+	STREQ(text_of(&w, SERVICE "/talkoo-job-77/cpu.max"), "300000 100000");
 	STREQ(text_of(&w, SERVICE "/talkoo-job-77/vm/memory.max"), "536870912");
 	OK(!cgroup_vm_was_ended(&c), "not met");
 	set_file(c.path, "vm/memory.events", "low 0\nhigh 0\nmax 5\noom 1\noom_kill 1\n");
@@ -336,7 +337,7 @@ static void test_left_over(void)
 	OK(!exists(&w, SERVICE "/talkoo-job-5000000"), "has removed what it left");
 	OK(cgroup_open(&io, &host, getpid(), &limits, &c, &err) == 0, "a number used again: %s", err.what);
 	cgroup_close(&c);
-	OK(cgroup_enter(&c, CGROUP_VM, &err) == 0 && cgroup_limit_vm(&c, 1, &err) == 0 && !cgroup_vm_was_ended(&c), "without a group all is well");
+	OK(cgroup_enter(&c, CGROUP_VM, &err) == 0 && cgroup_limit_vm(&c, 1, 1, &err) == 0 && !cgroup_vm_was_ended(&c), "without a group all is well");
 	OK(cgroup_enter(NULL, CGROUP_VM, &err) == 0, "without any too");
 	end_world(&w);
 }
