@@ -156,6 +156,8 @@ int cgroup_open(const struct cgroup_io *io, const struct cgroup_host *host, pid_
 		struct cgroup *ret, struct err *err)
 {
 	struct cgroup c = {.io = io, .controllers = host->controllers};
+	if (!host->base[0])
+		return err_set(err, ERR_UNSUPPORTED, "no control groups are to be had here: %s", host->why);
 	sweep(io, host->base);
 	if ((size_t)snprintf(c.path, sizeof c.path, "%s/" CGROUP_JOB_PREFIX "%ld", host->base, (long)id) >= sizeof c.path - ROOM)
 		return err_set(err, ERR_LIMIT, "the control group's path is too long");

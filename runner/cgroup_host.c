@@ -221,7 +221,8 @@ static bool move_down(const struct cgroup_io *io, struct cgroup_host *h)
 	return true;
 }
 
-/* Hands on what can be: h->controllers. The errno of the last that could not. */
+/* Hands on what can be: h->controllers. The errno of a needed one that could not. Stops there: pids would be taken from a group with
+ * processes in it, and nothing could be moved below that afterwards (the kernel's "threaded" groups). memory is asked for first. */
 static int hand_on(const struct cgroup_io *io, struct cgroup_host *h, unsigned wanted)
 {
 	char path[PATH_MAX + 64], text[32];
@@ -232,8 +233,10 @@ static int hand_on(const struct cgroup_io *io, struct cgroup_host *h, unsigned w
 			continue;
 		snprintf(text, sizeof text, "+%s", controllers[i].name);
 		const int failed = io->write(io->ctx, path, text);
-		if (failed && (controllers[i].bit & CGROUP_NEEDED))
+		if (failed && (controllers[i].bit & CGROUP_NEEDED)) {
 			error = failed;
+			break;
+		}
 	}
 	h->controllers = read_names(io, h->base, "cgroup.subtree_control");
 	return error;

@@ -24,7 +24,7 @@ fuzz_stage_msg_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 fuzz_stage_msg_LDADD = libtalkoo-runner.la
 fuzz_stage_msg_LDFLAGS = $(FUZZ_TARGET_LDFLAGS)
 
-VM_TESTS += tests/vm/outcomes.sh tests/vm/qemus.sh tests/vm/kills.sh tests/vm/rights.sh tests/vm/stages.sh tests/vm/hostile.sh
+VM_TESTS += tests/vm/outcomes.sh tests/vm/qemus.sh tests/vm/kills.sh tests/vm/rights.sh tests/vm/stages.sh tests/vm/cgroup.sh tests/vm/hostile.sh
 LONG_TESTS += tests/vm/long_many.sh
 EXTRA_DIST += tests/vm/lib.sh tests/vm/nouserns.py
 # a guest whose process 1 is hostile: put over an image's own by tests/vm/hostile.sh
@@ -34,5 +34,11 @@ evilinit_CFLAGS = $(talkoo_init_CFLAGS)
 evilinit_LDFLAGS = $(talkoo_init_LDFLAGS)
 evilinit_LDADD =
 VM_TARGETS += evilinit
+check_PROGRAMS += cgroup_live
+cgroup_live_SOURCES = tests/vm/cgroup_live.c runner/cgroup.c runner/cgroup_host.c proto/base/err.c proto/base/units.c
+cgroup_live_CFLAGS = $(talkoo_init_CFLAGS)
+cgroup_live_LDFLAGS = $(talkoo_init_LDFLAGS)
+cgroup_live_LDADD =
+VM_TARGETS += cgroup_live
 check_PROGRAMS += fakeqemu
 fakeqemu_SOURCES = tests/vm/fakeqemu.c

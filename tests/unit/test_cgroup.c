@@ -120,12 +120,17 @@ static int fake_drop(void *ctx, const char *path)
 	return error ? error : io_remove_tree(path, NULL) ? EIO : 0;
 }
 
+static bool is_threaded(const char *controllers)
+{
+	return strstr(controllers, "pids") || strstr(controllers, "cpu");
+}
+
 static int hand_on(const struct world *w, const char *group, const char *text)
 {
 	char known[256], already[256], all[600];
 	if (text[0] != '+' || !strstr(get_file(group, "cgroup.controllers", known, sizeof known), text + 1))
 		return ENOENT;
-	if (is_inhabited(w, group) && !(w->root_is_special && !strcmp(group, w->root)))
+	if (is_inhabited(w, group) && !(w->root_is_special && !strcmp(group, w->root)) && !is_threaded(text + 1))
 		return EBUSY;
 	snprintf(all, sizeof all, "%s %s", get_file(group, "cgroup.subtree_control", already, sizeof already), text + 1);
 	set_file(group, "cgroup.subtree_control", all);
@@ -137,6 +142,10 @@ static int move(struct world *w, const char *group, long pid)
 	char handed_on[256];
 	if (get_file(group, "cgroup.subtree_control", handed_on, sizeof handed_on)[0])
 		return EBUSY;
+	char parent[PATH_ROOM];
+	folder_of(group, parent);
+	if (is_inhabited(w, parent) && is_threaded(get_file(parent, "cgroup.subtree_control", handed_on, sizeof handed_on)))
+		return EOPNOTSUPP;
 	for (size_t i = 0; i < w->processes_len; i++)
 		if (w->processes[i].pid == (pid ? pid : getpid())) {
 			snprintf(w->processes[i].group, PATH_ROOM, "%s", group);
