@@ -2,7 +2,7 @@
  * that the kernel keeps, and one write ends them all.
  *
  * cgroup_find() says once whether this process may make groups: in its own group, where memory and pids are handed on to it
- * (systemd: Delegate=yes). A group that hands controllers on may hold no processes itself, so ours move into the group
+ * (systemd: Delegate=yes; a group that systemd keeps for itself is left alone, even by root). A group that hands controllers on may hold no processes itself, so ours move into the group
  * CGROUP_HOME below it; where others' programs share the group nothing is moved, and there are no groups.
  * A job's group has two leaves: `vm` for QEMU, `stages` for everything else. It is made by the runner's first process, which
  * stays outside, entered by the supervisor, and closed by the first process. What one leaves behind that was killed, the
@@ -38,6 +38,8 @@ struct cgroup_io {
 	int (*drop)(void *ctx, const char *path);
 	int (*write)(void *ctx, const char *path, const char *text);
 	int (*read)(void *ctx, const char *path, char *out, size_t size);
+	/* Whether the group is its processes' to divide: there is no systemd, or it says so of this one. */
+	bool (*is_handed_over)(void *ctx, const char *path);
 	void *ctx;
 };
 /* Of this machine. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "proto/base/cleanup.h"
@@ -54,9 +55,24 @@ static int real_read(void *ctx, const char *path, char *out, size_t size)
 	return 0;
 }
 
+/* systemd marks what it hands over; only root may read the first. */
+static bool real_is_handed_over(void *ctx, const char *path)
+{
+	static const char *const marks[] = {"trusted.delegate", "user.delegate"};
+	(void)ctx;
+	if (access("/run/systemd/system", F_OK) < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+		char value[2];
+		if (getxattr(path, marks[i], value, sizeof value) == 1 && value[0] == '1')
+			return true;
+	}
+	return false;
+}
+
 const struct cgroup_io *cgroup_kernel(void)
 {
-	static const struct cgroup_io io = {real_make, real_drop, real_write, real_read, NULL};
+	static const struct cgroup_io io = {real_make, real_drop, real_write, real_read, real_is_handed_over, NULL};
 	return &io;
 }
 
@@ -261,6 +277,15 @@ static bool make_room(const struct cgroup_io *io, struct cgroup_host *h)
 	return true;
 }
 
+/* It, or the group around it: a service may be started in a group below its own. */
+static bool is_handed_over(const struct cgroup_io *io, const char *path)
+{
+	char parent[PATH_MAX];
+	snprintf(parent, sizeof parent, "%s", path);
+	*strrchr(parent, '/') = '\0';
+	return io->is_handed_over(io->ctx, path) || io->is_handed_over(io->ctx, parent);
+}
+
 bool cgroup_find(const struct cgroup_io *io, struct cgroup_host *ret)
 {
 	struct mounts m;
@@ -278,5 +303,7 @@ bool cgroup_find(const struct cgroup_io *io, struct cgroup_host *ret)
 	char *name = strrchr(ret->base, '/');
 	if (name && strlen(ret->base) > strlen(m.point) && !strcmp(name, "/" CGROUP_HOME))
 		*name = '\0';
+	if (strcmp(ret->base, m.point) != 0 && !is_handed_over(io, ret->base))
+		return none(ret, HINT_DELEGATE, "systemd keeps its own group for itself");
 	return make_room(io, ret);
 }

@@ -30,6 +30,7 @@ struct world {
 	const char *mounts;     /* mountinfo, @ = root; NULL: the usual */
 	bool root_is_special;   /* the machine's own root group: may hold processes and hand on */
 	const char *read_only;  /* below this nothing may be written */
+	bool is_kept;           /* systemd marks none of its groups as handed over */
 	struct process processes[PROCESSES_MAX];
 	size_t processes_len;
 };
@@ -211,9 +212,15 @@ static int fake_read(void *ctx, const char *path, char *out, size_t size)
 	return 0;
 }
 
+static bool fake_is_handed_over(void *ctx, const char *path)
+{
+	const struct world *w = ctx;
+	return starts_with(path, w->root) && !w->is_kept;
+}
+
 static struct cgroup_io io_of(struct world *w)
 {
-	return (struct cgroup_io){fake_make, fake_drop, fake_write, fake_read, w};
+	return (struct cgroup_io){fake_make, fake_drop, fake_write, fake_read, fake_is_handed_over, w};
 }
 
 /* worlds */
@@ -355,7 +362,7 @@ static void test_refused(void)
 {
 	static const struct {
 		const char *name, *own, *controllers, *mounts, *other, *says;
-		bool is_read_only, root_is_special, has;
+		bool is_read_only, root_is_special, has, is_kept;
 	} cases[] = {
 		{"no version 2", "/", "", "25 30 0:23 / /sys rw - sysfs sysfs rw\n", NULL, "no control groups of version 2", false, false, false},
 		{"both, memory in version 1", "/", "",
@@ -365,6 +372,7 @@ static void test_refused(void)
 		{"nothing handed on", "/user.slice/a.scope", "cpu", NULL, NULL, "not handed on", false, false, false},
 		{"a terminal's group", "/user.slice/a.scope", "memory pids", NULL, "bash", "other programs", false, false, false},
 		{"not ours to write", "/user.slice/a.scope", "memory pids", NULL, NULL, "may not be written", true, false, false},
+		{"systemd's own", "/system.slice/x.service", "memory pids", NULL, NULL, "keeps its own group", false, false, false, true},
 		{"out of sight", "/../x", "", NULL, NULL, "not in sight", false, false, false},
 		{"outside the mount", "/other/x", "", "41 31 0:38 /docker/1 @ rw - cgroup2 cgroup2 rw\n", NULL, "not in sight", false, false, false},
 		{"the machine's root", "/", "", NULL, "bash", "", false, true, true},
@@ -380,6 +388,7 @@ static void test_refused(void)
 		w.mounts = cases[i].mounts;
 		w.read_only = cases[i].is_read_only ? w.root : NULL;
 		w.root_is_special = cases[i].root_is_special;
+		w.is_kept = cases[i].is_kept;
 		if (cases[i].other)
 			put_process(&w, 99, cases[i].other);
 		const struct cgroup_io io = io_of(&w);
