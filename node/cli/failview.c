@@ -207,13 +207,22 @@ static void print_again(struct out *o, struct client *client, const char *job)
 		failview_again(o, words, len);
 }
 
-static int open_log(struct client *client, const json_t *result)
+static int open_log_here(struct client *client, const json_t *result)
 {
 	int fd = -1;
 	const struct client_call call = {.ret_fd = &fd};
 	json_t *request = json_pack("{s:s,s:s,s:s,s:b}", "op", "log", "job", jtext(result, "job"), "node", jtext(result, "node"), "follow", 0);
 	(void)!client_call(client, request, &call, NULL, NULL);
 	return fd;
+}
+
+/* Another's is got from the network, as `talkoo log` does; -1 when nobody who has it can be reached. */
+static int open_log(struct client *client, const json_t *result)
+{
+	const int fd = open_log_here(client, result);
+	json_t *request = fd >= 0 ? NULL : json_pack("{s:s,s:s,s:s,s:s}", "op", "fetch", "job", jtext(result, "job"), "node", jtext(result, "node"),
+						      "name", "log");
+	return fd >= 0 || nodecall_on(client, request, NULL, NULL) ? fd : open_log_here(client, result);
 }
 
 void failview_jobs(struct out *o, struct client *client, const json_t *results)

@@ -90,6 +90,14 @@ expect 0 "the artifacts, through the network" -- "${mt[@]}" artifacts "$job" --o
 [ "$(cat "$dir/got/sub/file.txt")" = text ]
 ok $? "the artifact is what was made there"
 
+# a failure over there is seen here: the step, its last lines, how to have it again
+expect 0 "announce what fails" -- "${mt[@]}" job announce "$link" --commit "$commit" --ref refs/heads/main --image mini --cmd 'seq 30; echo oh no; exit 5'
+broken=$(cat "$out")
+expect 1 "watch: failed" -- "${mt[@]}" watch "$broken" --timeout 120s
+says '^step 1/1, .*, failed with exit code 5; its last lines:$' && says '^  \| oh no$' && says '^  \| 12$' && ! grep -q '^  | 11$' "$err"
+ok $? "with its last 20 lines"
+says "^again  *talkoo run '?file:.*/work.git'? --commit $commit --ref refs/heads/main --image mini --cmd 'seq 30; echo oh no; exit 5'\$"
+
 # who joins late has everything; the one who built it may be gone
 expect 0 "volunteer: stop" -- "${vt[@]}" stop
 late=(env "TALKOO_HOME=$dir/late" talkoo)
