@@ -59,4 +59,12 @@ talkood_SOURCES = \
 talkood_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS)
 talkood_LDADD = libtalkoo-core.la libtalkoo-transport.la $(UV_LIBS)
 
+# the node as a service of a user, to which systemd hands its control group
+systemduserunitdir = $(prefix)/lib/systemd/user
+nodist_systemduserunit_DATA = talkood.service
+EXTRA_DIST += contrib/systemd/talkood.service.in
+CLEANFILES += talkood.service
+talkood.service: contrib/systemd/talkood.service.in Makefile
+	$(AM_V_GEN)sed 's|[@]bindir@|$(bindir)|' $(srcdir)/contrib/systemd/talkood.service.in >$@.new && mv $@.new $@
+
 include node/cli/local.mk
