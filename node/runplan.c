@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/base/hex.h"
+#include "runner/image.h"
 #include "runner/cachekey.h"
 
 #define EMULATION_FACTOR 15
@@ -100,6 +101,10 @@ int runplan_make(struct node *n, const struct ix_job *job, const struct job_body
 	snprintf(ret->image, sizeof ret->image, "%s", body->image);
 	snprintf(ret->image_store, sizeof ret->image_store, "%s", n->home.images);
 	snprintf(ret->accel_cache, sizeof ret->accel_cache, "%s", n->home.accel_cache);
+	struct image image = {0};
+	if (body->image[0] && !image_find(ret->image_store, body->image, &image, NULL))
+		image_touch(&image);
+	image_release(&image);
 	/* a stranger's job needs the whole jail and a proven KVM; one's own runs either way */
 	ret->emulation_allowed = d->is_own || d->limits.allow_emulation;
 	ret->isolation_required = !d->is_own;

@@ -17,7 +17,7 @@
 #define TALKOO_RUNNER_GUEST_H
 
 #define GUEST_DISKS(X)                                                                                                 \
-	X(GUEST_DISK_ROOT, 0, "root")           /* vda, ro: squashfs, or a zero sector (mini) */                       \
+	X(GUEST_DISK_ROOT, 0, "root")           /* vda, ro: squashfs, ext4, partitions with one, or a zero sector */   \
 	X(GUEST_DISK_PLAN, 1, "plan")           /* vdb, ro: plan tar */                                                \
 	X(GUEST_DISK_SOURCE, 2, "source")       /* vdc, ro: canonical source tar */                                    \
 	X(GUEST_DISK_ARTIFACTS, 3, "artifacts") /* vdd, rw: init writes a tar */                                       \

@@ -427,3 +427,47 @@ int image_verify(const struct image *img, struct err *err)
 	}
 	return rc;
 }
+
+static json_t *manifest_of(const struct image *img)
+{
+	json_t *packages = json_array();
+	for (size_t i = 0; i < img->packages_len; i++)
+		json_array_append_new(packages, json_string(img->packages[i]));
+	json_t *json = json_pack("{s:i,s:s,s:s,s:s,s:s,s:o,s:s}", "v", 1, "name", img->name, "version", img->version, "arch", img->arch, "shell", img->shell,
+				 "packages", packages, "recipe", img->recipe);
+	for (int id = 0; json && id < IMAGE_FILES_LEN; id++) {
+		const struct image_file *const f = &img->files[id];
+		json_object_set_new(json, file_names[id].key,
+				    f->size_bytes ? json_pack("{s:s,s:I}", "sha256", f->sha256, "size", (json_int_t)f->size_bytes) : json_null());
+	}
+	return json;
+}
+
+int image_write_manifest(struct image *img, struct err *err)
+{
+	int rc = 0;
+	char path[PATH_MAX];
+	for (int id = 0; id < IMAGE_FILES_LEN && !rc; id++) {
+		struct stat st;
+		rc = join(path, sizeof path, img->dir, file_names[id].file, err);
+		if (rc || (id == IMAGE_FILE_ROOT && lstat(path, &st) && errno == ENOENT))
+			continue;
+		if (lstat(path, &st))
+			rc = err_errno(err, errno, "looking at %s", path);
+		else
+			rc = hash_file(path, img->files[id].sha256, err);
+		img->files[id].size_bytes = rc ? 0 : (uint64_t)st.st_size;
+	}
+	if (!rc)
+		rc = image_manifest_path(img, path, sizeof path, err);
+	CLEANUP(cleanup_json) json_t *json = rc ? NULL : manifest_of(img);
+	CLEANUP(cleanup_free) char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	if (!rc && !text)
+		rc = err_set(err, ERR_NOMEM, "out of memory for an image manifest");
+	return rc ? rc : io_replace_file(path, text, strlen(text), 0644, err);
+}
+
+void image_touch(const struct image *img)
+{
+	(void)!utimensat(AT_FDCWD, img->dir, NULL, 0); /* a store that is read only has no last use */
+}

@@ -84,6 +84,12 @@ int image_list(const char *store, struct image_list *ret, struct err *err) MUST_
 /* Reads every file and compares its sha256 (about 1 s for each 300 MB). ERR_INVALID names the file that differs. */
 int image_verify(const struct image *img, struct err *err) MUST_CHECK;
 
+/* Fills in sizes and digests of the files that are in img->dir, and writes its manifest there: what an image that is being made
+ * ends with. The other members are the caller's. ERR_NOT_FOUND without kernel or initramfs. */
+int image_write_manifest(struct image *img, struct err *err) MUST_CHECK;
+/* Notes that it is used now (its folder's time), for what is removed first when there are too many. */
+void image_touch(const struct image *img);
+
 /* Path of one of its files, or of "manifest.json" with image_manifest_path(). ERR_LIMIT when it does not fit,
  * ERR_NOT_FOUND when the image has no such file. */
 int image_file_path(const struct image *img, enum image_file_id id, char *out, size_t size, struct err *err) MUST_CHECK;

@@ -17,6 +17,7 @@
 #include "proto/base/io.h"
 #include "proto/base/units.h"
 #include "runner/cgroup.h"
+#include "runner/convert.h"
 #include "runner/crew.h"
 #include "runner/events.h"
 #include "runner/probe.h"
@@ -32,9 +33,11 @@ extern char **environ;
 static const char usage[] =
 	"Usage: talkoo-runner job [--deadline NAME=MS]... [--machine PROFILE]\n"
 	"       talkoo-runner probe STORE IMAGE CACHEFILE [--again]\n"
+	"       talkoo-runner convert FORMAT MAXBYTES FROM TO\n"
 	"Runs one job of Talkoo's in a virtual machine. Started by talkoo and talkood, not by hand:\n"
 	"job reads a plan as one line of JSON from standard input and writes events and the report to\n"
-	"standard output, one JSON object a line. probe says which accelerator works here.\n"
+	"standard output, one JSON object a line. probe says which accelerator works here. convert makes\n"
+	"a raw disk of a qcow2 or raw one, in a jail; TO exists and is empty.\n"
 	"  --deadline NAME=MS  for tests: fetch, pack, accel, boot-kvm, boot-tcg, collect, log, ending\n"
 	"  --machine PROFILE   q35 or microvm\n"
 	"  -h, --help          this text\n"
@@ -244,21 +247,40 @@ static int run_job(struct supervisor_options *options)
 	return report_for_it(&plan, status);
 }
 
-static int run_probe(struct probe_request *req)
+/* body as the first process of new namespaces; its exit status. */
+static int run_jailed(jail_body_fn body, void *ctx)
 {
 	watch_signals();
 	pid_t pid;
 	struct err err = {0};
-	static const struct job_plan none;
-	CLEANUP(cgroup_close) struct cgroup cgroup;
-	open_group(&none, &req->cgroup_host, &cgroup);
-	req->cgroup = &cgroup;
-	if (jail_cradle(probe_run, req, &pid, &err) < 0) {
+	if (jail_cradle(body, ctx, &pid, &err) < 0) {
 		err_print(&err, stderr);
 		return 1;
 	}
 	const int status = wait_for(pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static int run_convert(char **args)
+{
+	struct convert_request r = {.format = args[0], .from = args[2], .to = args[3]};
+	char folder[PATH_MAX];
+	snprintf(folder, sizeof folder, "%s", r.to);
+	if (!convert_format_is_known(r.format) || !units_parse_number(args[1], &r.max_bytes) || !r.max_bytes || r.from[0] != '/' || r.to[0] != '/' ||
+	    strlen(r.to) >= sizeof folder)
+		return fail_usage("convert: FORMAT is qcow2 or raw, MAXBYTES a number, FROM and TO absolute paths");
+	*strrchr(folder, '/') = 0;
+	r.mount_point = folder;
+	return run_jailed(convert_run, &r);
+}
+
+static int run_probe(struct probe_request *req)
+{
+	static const struct job_plan none;
+	CLEANUP(cgroup_close) struct cgroup cgroup;
+	open_group(&none, &req->cgroup_host, &cgroup);
+	req->cgroup = &cgroup;
+	return run_jailed(probe_run, req);
 }
 
 enum { OPTION_VERSION = 256, OPTION_DEADLINE, OPTION_MACHINE, OPTION_AGAIN };
@@ -297,5 +319,7 @@ int main(int argc, char **argv)
 		probe.cache_path = argv[optind + 3];
 		return run_probe(&probe);
 	}
+	if (argc - optind == 5 && !strcmp(argv[optind], "convert"))
+		return run_convert(argv + optind + 1);
 	return fail_usage("what should be done?");
 }

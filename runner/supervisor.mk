@@ -23,6 +23,7 @@ libtalkoo_runner_la_LIBADD = libtalkoo-job.la libtalkoo-proto.la libtalkoo-base.
 # the runner itself
 pkglibexec_PROGRAMS += talkoo-runner
 talkoo_runner_SOURCES = \
+	runner/convert.c runner/convert.h \
 	runner/crew.c runner/crew.h \
 	runner/main.c \
 	runner/probe.c runner/probe.h \

@@ -9,6 +9,7 @@
 #include "node/cli/client.h"
 #include "node/cli/cmds.h"
 #include "node/cli/exitcode.h"
+#include "node/cli/imageview.h"
 #include "node/cli/launch.h"
 #include "node/cli/workplace.h"
 #include "proto/base/cleanup.h"
@@ -16,7 +17,7 @@
 #include "proto/base/units.h"
 #include "runner/image.h"
 
-static json_t *image_to_json(const struct image *img)
+json_t *image_to_json(const struct image *img)
 {
 	char ref[IMAGE_REF_MAX];
 	uint64_t size = 0;
@@ -192,13 +193,6 @@ int cmd_image_build(struct cli *c, struct err *err)
 		code = image_find(place.images, recipe, &img, err);
 	if (code) /* the script has said why, and has exit codes of our table */
 		return code > EXITCODE_NO_SUCH ? EXITCODE_OWN : code;
-	if (c->out.json) {
-		CLEANUP(client_free_json) json_t *answer = image_to_json(&img);
-		json_object_set_new(answer, "v", json_integer(1));
-		json_object_set_new(answer, "ok", json_true());
-		out_json(&c->out, answer);
-		return 0;
-	}
-	out_print(&c->out, OUT_PLAIN, "%s@%s\n", img.name, img.version);
+	image_is_made(c, &place, &img);
 	return 0;
 }

@@ -105,6 +105,8 @@ static int check_image(struct run *r, const char *image, struct err *err)
 {
 	struct image found = {0};
 	const int code = image_find(r->place.images, image, &found, err);
+	if (!code)
+		image_touch(&found);
 	image_release(&found);
 	return code;
 }

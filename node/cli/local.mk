@@ -10,6 +10,8 @@ libtalkoo_cli_la_SOURCES = \
 	node/cli/cmd_doctor.c \
 	node/cli/cmd_export.c \
 	node/cli/cmd_image.c \
+	node/cli/cmd_imageimport.c \
+	node/cli/imageview.h \
 	node/cli/cmd_job.c \
 	node/cli/cmd_lint.c \
 	node/cli/cmd_log.c \

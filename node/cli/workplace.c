@@ -43,12 +43,16 @@ int workplace_find(const char *home_option, struct workplace *ret, struct err *e
 	int code = home_find(home_option, &w.home, err);
 	if (code)
 		return code;
+	struct config config;
+	struct config_machine machine;
+	config_machine(&machine);
+	config_defaults(&machine, &config);
 	if (home_is_made(&w.home)) {
-		struct config config;
 		code = config_load(&w.home, &config, err);
 		if (code)
 			return code;
 	}
+	w.images_cap_bytes = config.caps.images_bytes;
 	memcpy(w.images, w.home.images, sizeof w.images);
 	memcpy(w.mirrors, w.home.mirrors, sizeof w.mirrors);
 	memcpy(w.caches, w.home.caches, sizeof w.caches);

@@ -7,12 +7,14 @@
 #define TALKOO_CLI_WORKPLACE_H
 
 #include <limits.h>
+#include <stdint.h>
 
 #include "node/home.h"
 #include "proto/base/err.h"
 
 struct workplace {
 	struct home home;
+	uint64_t images_cap_bytes; /* config.yml's storage of images, or its default */
 	char images[PATH_MAX], mirrors[PATH_MAX], runs[PATH_MAX], caches[PATH_MAX], fetched[PATH_MAX], accel_cache[PATH_MAX];
 };
 

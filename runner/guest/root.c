@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -15,6 +17,7 @@
 #define SCRATCH "/run/scratch"
 #define LOWER "/run/lower"
 #define MERGED "/run/root"
+#define PARTITIONS_MAX 32
 
 static int make_folder(const char *path, mode_t mode, struct err *err)
 {
@@ -58,31 +61,69 @@ static int make_scratch(const struct disk *disk, struct err *err)
 	return rc;
 }
 
-/* "hsqs" in front is a squashfs; anything else on a disk that is not empty is refused. */
-static int root_has_squashfs(const struct disk *disk, bool *ret, struct err *err)
+/* Where the image's tree lies: a device and its file system. */
+struct lower {
+	char path[64]; /* "": the image has no root, the initramfs is the tree */
+	const char *type, *options;
+};
+
+static bool bytes_are(int fd, off_t at, const char *bytes, size_t len)
 {
-	*ret = false;
+	char got[8];
+	return len <= sizeof got && pread(fd, got, len, at) == (ssize_t)len && !memcmp(got, bytes, len);
+}
+
+/* Documentation/filesystems/ext4: the superblock's magic. */
+static bool is_ext4(const char *path)
+{
+	CLEANUP(cleanup_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && bytes_are(fd, 1024 + 56, "\x53\xef", 2);
+}
+
+/* A disk that somebody made for a machine of its own: the largest ext4 among its partitions. */
+static bool find_partition(const struct disk *disk, char *ret_path, size_t size)
+{
+	uint64_t most = 0;
+	for (int i = 1; i <= PARTITIONS_MAX; i++) {
+		char path[64], at[128], text[64];
+		snprintf(path, sizeof path, "%s%d", disk->path, i);
+		const char *const name = strrchr(disk->path, '/') + 1;
+		snprintf(at, sizeof at, "/sys/block/%s/%s%d/size", name, name, i);
+		const uint64_t sectors = system_read_line(at, text, sizeof text) ? strtoull(text, NULL, 10) : 0;
+		if (sectors <= most || !is_ext4(path))
+			continue;
+		most = sectors;
+		snprintf(ret_path, size, "%s", path);
+	}
+	return most > 0;
+}
+
+/* By what is on the disk; anything that is not known is refused. ext4 is not written to, not even its journal: noload. */
+static int find_lower(const struct disk *disk, struct lower *ret, struct err *err)
+{
+	*ret = (struct lower){.type = "ext4", .options = "noload"};
 	if (disk_is_empty(disk))
 		return 0;
 	CLEANUP(cleanup_fd) int fd = disk_open(disk, O_RDONLY, err);
 	if (fd < 0)
 		return fd;
-	char magic[4];
-	const ssize_t n = io_read_full(fd, magic, sizeof magic, err);
-	if (n < 0)
-		return (int)n;
-	if (n < 4 || memcmp(magic, "hsqs", 4))
-		return err_set(err, ERR_INVALID, "the root disk holds no squashfs");
-	*ret = true;
+	if (bytes_are(fd, 0, "hsqs", 4))
+		*ret = (struct lower){.type = "squashfs"};
+	else if (!is_ext4(disk->path)) {
+		if (bytes_are(fd, 510, "\x55\xaa", 2) && find_partition(disk, ret->path, sizeof ret->path))
+			return 0;
+		return err_set(err, ERR_INVALID, "the root disk holds no squashfs, no ext4 and no partition with an ext4");
+	}
+	snprintf(ret->path, sizeof ret->path, "%s", disk->path);
 	return 0;
 }
 
-/* squashfs below, scratch above; then the old root's mounts move in and init follows. */
-static int enter_overlay(const struct disk *disk, const char *module_folder, struct err *err)
+/* The image below, scratch above; then the old root's mounts move in and init follows. */
+static int enter_overlay(const struct lower *lower, const char *module_folder, struct err *err)
 {
 	int rc = system_load_modules(module_folder, "root", err);
 	if (!rc)
-		rc = do_mount(disk->path, LOWER, "squashfs", MS_RDONLY | MS_NOATIME, NULL, err);
+		rc = do_mount(lower->path, LOWER, lower->type, MS_RDONLY | MS_NOATIME, lower->options, err);
 	if (!rc)
 		rc = do_mount("overlay", MERGED, "overlay", MS_NOATIME,
 			      "lowerdir=" LOWER ",upperdir=" SCRATCH "/upper,workdir=" SCRATCH "/work", err);
@@ -104,17 +145,18 @@ static int enter_overlay(const struct disk *disk, const char *module_folder, str
 
 int root_make(const struct disk disks[GUEST_DISKS_LEN], const char *module_folder, struct err *err)
 {
-	bool has_squashfs = false;
-	int rc = root_has_squashfs(&disks[GUEST_DISK_ROOT], &has_squashfs, err);
+	struct lower lower;
+	int rc = find_lower(&disks[GUEST_DISK_ROOT], &lower, err);
+	const bool has_root = lower.path[0];
 	if (!rc)
 		rc = make_scratch(&disks[GUEST_DISK_SCRATCH], err);
-	if (!rc && has_squashfs)
-		rc = enter_overlay(&disks[GUEST_DISK_ROOT], module_folder, err);
+	if (!rc && has_root)
+		rc = enter_overlay(&lower, module_folder, err);
 	if (!rc)
 		rc = do_mount(SCRATCH "/ci", "/ci", NULL, MS_BIND, NULL, err);
 	if (!rc)
 		rc = do_mount(SCRATCH "/tmp", "/tmp", NULL, MS_BIND, NULL, err);
-	if (!rc && !has_squashfs)
+	if (!rc && !has_root)
 		rc = do_mount(SCRATCH "/home", "/root", NULL, MS_BIND, NULL, err);
 	if (rc)
 		return rc;
