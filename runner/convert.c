@@ -70,7 +70,7 @@ static int become_converter(const struct jail_facts *facts, const struct convert
 	if (rc)
 		return rc;
 	alarm(CONVERT_SECONDS);
-	execl(program, program, "convert", "-n", "-O", "raw", "-S", "4k", from, r->to, (char *)NULL);
+	execl(program, program, "convert", "-O", "raw", "-S", "4k", from, r->to, (char *)NULL);
 	return err_errno(err, errno, "cannot run %s", program);
 }
 

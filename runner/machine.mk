@@ -1,7 +1,8 @@
 # images, machines and the proof of an accelerator: for the runner, the command line and the node
 noinst_LTLIBRARIES += libtalkoo-image.la libtalkoo-machine.la
 
-libtalkoo_image_la_SOURCES = runner/cachekey.c runner/cachekey.h runner/image.c runner/image.h
+libtalkoo_image_la_SOURCES = runner/cachekey.c runner/cachekey.h runner/image.c runner/image.h \
+	runner/imageprune.c runner/imageprune.h
 libtalkoo_image_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SODIUM_CFLAGS)
 libtalkoo_image_la_LIBADD = libtalkoo-base.la $(JANSSON_LIBS) $(SODIUM_LIBS)
 

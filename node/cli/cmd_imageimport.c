@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "node/blobs.h"
 #include "node/cli/client.h"
 #include "node/cli/cmds.h"
 #include "node/cli/imageview.h"
@@ -16,32 +15,31 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
 #include "proto/base/units.h"
+#include "runner/imageprune.h"
 
 #define BASE_IMAGE "mini"
 #define IMPORT_RECIPE "import"
 #define MAX_SIZE_DEFAULT (16ull << 30)
 
-/* Removes down to the cap and says so. */
-static uint64_t prune(struct cli *c, const struct workplace *place, uint64_t cap_bytes, const char *keep)
+/* Removes down to the cap and says what went. Returns what the rest takes. */
+static int prune(struct cli *c, const struct workplace *place, uint64_t cap_bytes, const char *keep, struct image_pruned *ret, struct err *err)
 {
-	char used[UNITS_TEXT_MAX], cap[UNITS_TEXT_MAX];
-	struct image_list before = {0}, after = {0};
-	const int code = image_list(place->images, &before, NULL);
-	const uint64_t left = blobs_prune(place->images, cap_bytes, keep);
-	if (!code && !image_list(place->images, &after, NULL) && after.len < before.len)
-		out_note(&c->out, OUT_WARN, "note: removed %zu image%s that had not been used for longest: the cap is %s, used now %s\n",
-			 before.len - after.len, before.len - after.len == 1 ? "" : "s", units_format_size(cap, cap_bytes), units_format_size(used, left));
-	image_list_release(&before);
-	image_list_release(&after);
-	return left;
+	char cap[UNITS_TEXT_MAX];
+	const int code = image_prune(place->images, cap_bytes, keep, ret, err);
+	for (size_t i = 0; i < ret->len; i++)
+		out_note(&c->out, OUT_WARN, "note: removed %s, not used for longest: the cap on images is %s\n", ret->names[i], units_format_size(cap, cap_bytes));
+	return code;
 }
 
 void image_is_made(struct cli *c, const struct workplace *place, const struct image *img)
 {
 	char ref[IMAGE_REF_MAX];
+	struct image_pruned pruned = {0};
+	struct err err = {0};
 	snprintf(ref, sizeof ref, "%s@%s", img->name, img->version);
 	image_touch(img);
-	prune(c, place, place->images_cap_bytes, ref);
+	if (prune(c, place, place->images_cap_bytes, ref, &pruned, &err)) /* the new one is there all the same */
+		out_note(&c->out, OUT_WARN, "note: %s\n", err.what);
 	if (c->out.json) {
 		CLEANUP(client_free_json) json_t *answer = image_to_json(img);
 		json_object_set_new(answer, "v", json_integer(1));
@@ -56,19 +54,27 @@ int cmd_image_prune(struct cli *c, struct err *err)
 {
 	struct workplace place;
 	const char *const asked = cli_option(c, "cap");
-	const int code = workplace_find(c->home, &place, err);
+	int code = workplace_find(c->home, &place, err);
 	if (code)
 		return code;
 	uint64_t cap = place.images_cap_bytes;
 	if (asked && !units_parse_size(asked, &cap))
 		return err_set(err, ERR_USAGE, "--cap: %s is no size, such as 2G", asked);
-	const uint64_t left = prune(c, &place, cap, NULL);
-	CLEANUP(client_free_json) json_t *answer = json_pack("{s:i,s:b,s:I,s:I}", "v", 1, "ok", 1, "used_bytes", (json_int_t)left, "cap_bytes", (json_int_t)cap);
+	struct image_pruned pruned = {0};
+	code = prune(c, &place, cap, NULL, &pruned, err);
+	if (code)
+		return code;
+	json_t *removed = json_array();
+	for (size_t i = 0; i < pruned.len; i++)
+		json_array_append_new(removed, json_string(pruned.names[i]));
+	CLEANUP(client_free_json)
+	json_t *answer = json_pack("{s:i,s:b,s:o,s:I,s:I}", "v", 1, "ok", 1, "removed", removed, "used_bytes", (json_int_t)pruned.left_bytes,
+				   "cap_bytes", (json_int_t)cap);
 	char used[UNITS_TEXT_MAX], text[UNITS_TEXT_MAX];
 	if (c->out.json)
 		out_json(&c->out, answer);
 	else
-		out_print(&c->out, OUT_PLAIN, "images use %s of %s\n", units_format_size(used, left), units_format_size(text, cap));
+		out_print(&c->out, OUT_PLAIN, "images use %s of %s\n", units_format_size(used, pruned.left_bytes), units_format_size(text, cap));
 	return 0;
 }
 
@@ -113,20 +119,32 @@ static int read_arguments(struct cli *c, struct import *im, struct err *err)
 	return 0;
 }
 
-/* Only says which of two converters' words is meant; the bytes after it are read in the jail alone. */
+/* By the file's name, never by its bytes: whoever made a raw disk could have begun it as a qcow2. */
+static const char *format_of_name(const char *path)
+{
+	const size_t len = strlen(path);
+	static const char *const endings[][2] = {{".qcow2", "qcow2"}, {".raw", "raw"}};
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+		const size_t end = strlen(endings[i][0]);
+		if (len > end && !strcmp(path + len - end, endings[i][0]))
+			return endings[i][1];
+	}
+	return NULL;
+}
+
 static int look_at(struct import *im, struct err *err)
 {
-	char magic[4] = "";
-	CLEANUP(cleanup_fd) int fd = open(im->from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
-	if (fd < 0 || fstat(fd, &st))
+	if (stat(im->from, &st))
 		return err_errno(err, errno, "cannot open %s", im->from);
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_USAGE, "%s is no file", im->from);
-	if (pread(fd, magic, sizeof magic, 0) != (ssize_t)sizeof magic)
-		return err_set(err, ERR_INVALID, "%s is too short for a disk image", im->from);
 	if (!im->format)
-		im->format = memcmp(magic, "QFI\xfb", 4) ? "raw" : "qcow2";
+		im->format = format_of_name(im->from);
+	if (!im->format) {
+		err_set(err, ERR_USAGE, "%s: its name does not say whether it is qcow2 or raw, and its bytes are not asked", im->from);
+		return err_hint(err, "add --format qcow2 or --format raw, as whoever made it says"), ERR_USAGE;
+	}
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 #define CMDS(X)                                                                                                        \
 	X(cmd_run)                                                                                                     \
 	X(cmd_lint)                                                                                                    \
-	X(cmd_image_build) X(cmd_image_import) X(cmd_image_prune) X(cmd_image_list) X(cmd_image_show) X(cmd_image_remove)                                     \
+	X(cmd_image_build) X(cmd_image_import) X(cmd_image_prune) X(cmd_image_list) X(cmd_image_show) X(cmd_image_remove)   \
 	X(cmd_init) X(cmd_id) X(cmd_key_backup)                                                                        \
 	X(cmd_start) X(cmd_stop) X(cmd_status) X(cmd_doctor)                                                           \
 	X(cmd_peers) X(cmd_connect)                                                                                    \

@@ -46,7 +46,7 @@ static const struct cli_command here[] = {
 	 "Its largest ext4 becomes the root that steps see; kernel and initramfs are those of mini, which has to be here. The disk's own\n"
 	 "kernel and services are not started. qemu-img (package qemu-utils) converts it in a jail; nothing is mounted on this machine.",
 	 OPTIONS({"name", 0, "NAME[@VERSION]", "what it is called here (default: the file's name; version 1)", false},
-		 {"format", 0, "F", "qcow2 or raw (default: by the file's first bytes)", false},
+		 {"format", 0, "F", "qcow2 or raw (default: as the file's name ends)", false},
 		 {"max-size", 0, "SIZE", "largest disk (default: 16G)", false}),
 	 EXAMPLES("talkoo image import debian-12-genericcloud-amd64.qcow2 --name cloud12\tthen: talkoo run --image cloud12"), cmd_image_import},
 	{"image prune", "", 0, 0, "remove the images that were used least lately, until the rest is under the cap",

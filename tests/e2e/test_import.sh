@@ -41,28 +41,41 @@ talkoo image import "$dir/backed.qcow2" >"$out" 2>"$err"
 ! grep -rqs a-secret-of-the-donor "$store"/backed@1 "$store"/.import-*
 ok $? "a backing file is not read"
 qemu-img create -q -f qcow2 -o "data_file=$store/secret,data_file_raw=on" "$dir/apart.qcow2" 1M && echo a-secret-of-the-donor | dd of="$store/secret" conv=notrunc status=none
-expect 3 "a data file elsewhere is not to be had" -- talkoo image import "$dir/apart.qcow2" || true
+expect 2 "a data file elsewhere is not to be had" -- talkoo image import "$dir/apart.qcow2"
+says 'could not be read as qcow2'
 nothing_left apart
 head -c 100 "$dir/cloud.qcow2" >"$dir/short.qcow2"
 talkoo image import "$dir/short.qcow2" >"$out" 2>"$err"
-[ $? != 0 ] && says 'could not be read as qcow2'
+says 'could not be read as qcow2'
 nothing_left short
 qemu-img create -q -f qcow2 "$dir/huge.qcow2" 1T
-talkoo image import "$dir/huge.qcow2" --max-size 1G >"$out" 2>"$err"
-[ $? != 0 ]
-ok $? "a disk that is too large is refused"
+expect 2 "a disk that is too large is refused" -- talkoo image import "$dir/huge.qcow2" --max-size 1G
+says 'larger than 1024 MiB' && says '^hint: --max-size'
+expect 2 "so it is by the default" -- talkoo image import "$dir/huge.qcow2"
 nothing_left huge
-talkoo image import "$dir/p" >"$out" 2>"$err"
-[ $? != 0 ] && says 'is no file'
+expect 2 "a folder is no disk" -- talkoo image import "$dir/p" --format raw
+says 'is no file'
 rm "$store/secret"
+
+printf 'QFI\xfb' | dd of="$dir/ext4" conv=notrunc status=none
+cp "$dir/ext4" "$dir/unnamed"
+expect 2 "a format is never guessed from a disk's bytes" -- talkoo image import "$dir/unnamed"
+says '^hint: .*--format'
+expect 0 "a raw disk stays one whatever it begins with" -- talkoo image import "$dir/unnamed" --format raw --name odd
+cmp -s "$dir/ext4" "$store/odd@1/root.img"
+ok $? "and is not read as what it claims to be"
+expect 0 "an image is removed" -- talkoo image remove odd@1
+nothing_left odd
 
 sleep 1
 expect 0 "using an image is noted" -- talkoo run --image bare@2 --cmd true
 expect 0 "over the cap the least lately used go" -- talkoo image prune --cap 120M
 [ -e "$store/bare@2" ]
 ok $? "the one just used stays"
-says 'removed [0-9]+ image'
-expect 0 "and with no cap to speak of all" -- talkoo image prune --cap 1M
-[ -z "$(ls "$store")" ]
-ok $? "the store is empty"
+says 'removed cloud@1'
+echo mine >"$store/mine"
+expect 0 "and with no cap to speak of all" -- talkoo image prune --cap 1M --json
+prints '"removed": *\["mini@1", *"bare@2"\]|bare@2'
+[ "$(ls "$store")" = mine ]
+ok $? "the store has only what was never an image"
 done_testing
