@@ -74,13 +74,11 @@ static int become_converter(const struct jail_facts *facts, const struct convert
 	return err_errno(err, errno, "cannot run %s", program);
 }
 
-static int how_ended(int status, const struct convert_request *r)
+static int how_ended(int status)
 {
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return 0;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
-		fprintf(stderr, "error: the disk is larger than %llu MiB\nhint: --max-size allows more\n", (unsigned long long)(r->max_bytes >> 20));
-	else if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status))
 		fprintf(stderr, "error: qemu-img ended with signal %d%s\n", WTERMSIG(status), WTERMSIG(status) == SIGALRM ? ", its time was over" : "");
 	return 1;
 }
@@ -107,5 +105,5 @@ int convert_run(const struct jail_facts *facts, int alive_fd, void *ctx)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return 1;
-	return how_ended(status, r);
+	return how_ended(status);
 }

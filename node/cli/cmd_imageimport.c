@@ -99,13 +99,16 @@ static void name_of_file(const char *path, char name[IMAGE_NAME_MAX])
 
 static int read_arguments(struct cli *c, struct import *im, struct err *err)
 {
-	const char *const name = cli_option(c, "name"), *const max = cli_option(c, "max-size"), *const file = cli_arg(c, 0);
+	char from_file[IMAGE_NAME_MAX];
+	const char *name = cli_option(c, "name"), *const max = cli_option(c, "max-size"), *const file = cli_arg(c, 0);
 	if (!realpath(file, im->from))
 		return err_errno(err, errno, "cannot open %s", file);
-	if (!name)
-		name_of_file(im->from, im->name);
-	if (!image_ref_parse(name ? name : im->name, im->name, im->version)) {
-		err_set(err, ERR_USAGE, "%s is no image's name", name ? name : im->name);
+	if (!name) {
+		name_of_file(im->from, from_file);
+		name = from_file;
+	}
+	if (!image_ref_parse(name, im->name, im->version)) {
+		err_set(err, ERR_USAGE, "%s is no image's name", name);
 		return err_hint(err, "give it one with --name: small letters, digits and ._+-"), ERR_USAGE;
 	}
 	if (!im->version[0])
@@ -168,7 +171,9 @@ static int convert(const struct import *im, const char *to, struct err *err)
 			return err_errno(err, errno, "cannot wait for %s", runner);
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
 		err_set(err, ERR_INVALID, "%s could not be read as %s", im->from, im->format);
-		return err_hint(err, "qemu-img's own words are above; an image on top of another (a backing file) is first made one by 'qemu-img convert'"),
+		return err_hint(err, "qemu-img's own words are above. A disk of more than %llu MiB needs --max-size; one on top of another (a backing file)\n"
+				     "is first made whole with 'qemu-img convert'",
+				(unsigned long long)(im->max_bytes >> 20)),
 		       ERR_INVALID;
 	}
 	return 0;

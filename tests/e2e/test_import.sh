@@ -50,7 +50,7 @@ says 'could not be read as qcow2'
 nothing_left short
 qemu-img create -q -f qcow2 "$dir/huge.qcow2" 1T
 expect 2 "a disk that is too large is refused" -- talkoo image import "$dir/huge.qcow2" --max-size 1G
-says 'larger than 1024 MiB' && says '^hint: --max-size'
+says 'File too large' && says '^hint:.* 1024 MiB needs --max-size'
 expect 2 "so it is by the default" -- talkoo image import "$dir/huge.qcow2"
 nothing_left huge
 expect 2 "a folder is no disk" -- talkoo image import "$dir/p" --format raw
