@@ -17,7 +17,7 @@
 #define CHUNK 32768
 #define TAILS_MAX 8     /* logs at once: of a commit that several jobs build here */
 #define EVENTS_MAX 1000 /* that a client has not taken */
-#define RECHECK_MS UINT64_C(15000) /* leases and claim_until end without an event */
+#define RECHECK_MS UINT64_C(5000) /* leases, claim_until and the wait after an error end without an event */
 
 /* A log that is sent as it grows. */
 struct tail {

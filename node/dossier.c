@@ -148,6 +148,22 @@ static bool has_result_of(const struct dossier_job *j, const struct node_id *aut
 	return false;
 }
 
+/* An error, an abandoned or a refused run says nothing of the commit and leaves the job to the other volunteers. One that can take it
+ * claims at once: after a while without a claim nobody is waited for any more. */
+static bool is_done(const struct dossier_job *j, uint64_t now_ms)
+{
+	size_t statements = 0;
+	uint64_t newest_ms = 0;
+	for (size_t i = 0; i < j->results_len; i++) {
+		const uint64_t created_ms = record_get(j->results[i].record)->created_ms;
+		statements += j->results[i].has_statement;
+		newest_ms = created_ms > newest_ms ? created_ms : newest_ms;
+	}
+	if (statements >= j->body.wanted)
+		return true;
+	return j->results_len >= j->body.wanted && (now_ms >= newest_ms + JOB_RETRY_MS || now_ms >= j->body.claim_until_ms);
+}
+
 enum job_state dossier_job_state(const struct dossier_job *j, uint64_t now_ms)
 {
 	if (j->is_cancelled)
@@ -155,9 +171,7 @@ enum job_state dossier_job_state(const struct dossier_job *j, uint64_t now_ms)
 	for (size_t i = 0; i < j->claims_len; i++)
 		if (j->claims[i].body.lease_until_ms > now_ms && !has_result_of(j, &record_get(j->claims[i].record)->author))
 			return JOB_CLAIMED;
-	if (j->results_len >= j->body.wanted)
-		return JOB_DONE;
-	return now_ms < j->body.claim_until_ms ? JOB_ANNOUNCED : JOB_LAPSED;
+	return is_done(j, now_ms) ? JOB_DONE : now_ms < j->body.claim_until_ms ? JOB_ANNOUNCED : JOB_LAPSED;
 }
 
 const char *job_state_name(enum job_state s)

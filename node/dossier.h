@@ -44,7 +44,9 @@ int dossier_build(struct record *const *rows, size_t len, struct dossier *ret, s
 void dossier_release(struct dossier *d);
 
 enum job_state { JOB_ANNOUNCED = 1, JOB_CLAIMED, JOB_DONE, JOB_CANCELLED, JOB_LAPSED };
-/* claimed: some live lease without its author's result. done: as many results as wanted. lapsed: neither, and past claim_until. */
+#define JOB_RETRY_MS UINT64_C(15000)
+/* claimed: some live lease without its author's result. done: as many results as wanted, with a statement or older than JOB_RETRY_MS (an
+ * error leaves the job to other volunteers). lapsed: neither, and past claim_until. */
 enum job_state dossier_job_state(const struct dossier_job *j, uint64_t now_ms);
 const char *job_state_name(enum job_state s);
 

@@ -135,7 +135,8 @@ expect 0 "what was acknowledged is there" -- talkoo results "$commit" --project 
 abandoned() { talkoo results "$long" | grep -q abandoned; }
 poll 10 abandoned
 ok $? "the job ended as abandoned"
-expect 6 "and that is inconclusive" -- talkoo results "$long" --exit-code
+expect 8 "which leaves it to other volunteers" -- talkoo results "$long" --exit-code
+expect 6 "and is inconclusive when none comes" -- talkoo watch "$long" --timeout 60s
 no_job_folder() { [ -z "$(ls "$TALKOO_HOME/state/jobs" 2>/dev/null)" ]; }
 poll 5 no_job_folder
 ok $? "no job folder is left"

@@ -157,14 +157,15 @@ static void fixture_release(struct fixture *f)
 }
 
 /* The verdict for the commit (or the only job) among `trusted`, and how many results are listed. */
-static void expect(const struct fixture *f, bool by_commit, const struct key *trusted, enum verdict want, size_t listed, const char *what)
+static void expect_at(const struct fixture *f, uint64_t now_ms, bool by_commit, const struct key *trusted, enum verdict want, size_t listed,
+		      const char *what)
 {
 	CLEANUP(dossier_release) struct dossier d = {0};
 	struct trust_entry entry = {.operator_name = "someone"};
 	const struct trust_list trust = {&entry, trusted ? 1 : 0};
 	if (trusted)
 		entry.node = trusted->id;
-	const struct results_query q = {.commit = by_commit ? COMMIT : NULL, .trust = &trust, .need = 1, .now_ms = NOW + 7200000};
+	const struct results_query q = {.commit = by_commit ? COMMIT : NULL, .trust = &trust, .need = 1, .now_ms = now_ms};
 	json_t *answer = NULL;
 	enum verdict got = 0;
 	struct err err = {0};
@@ -173,6 +174,11 @@ static void expect(const struct fixture *f, bool by_commit, const struct key *tr
 	STREQ(verdict_name(got), verdict_name(want));
 	OK(json_array_size(json_object_get(answer, "results")) == listed, "%s: %zu listed", what, listed);
 	json_decref(answer);
+}
+
+static void expect(const struct fixture *f, bool by_commit, const struct key *trusted, enum verdict want, size_t listed, const char *what)
+{
+	expect_at(f, NOW + 7200000, by_commit, trusted, want, listed, what);
 }
 
 static void test_verdicts(void)
@@ -265,6 +271,10 @@ static void test_side_doors(void)
 	job = add_job(&f, PLAN_TREE);
 	add_plain(&f, &f.volunteer, job, 4);
 	expect(&f, true, &f.volunteer, VERDICT_INCONCLUSIVE, 1, "an error is not the project's");
+	expect_at(&f, NOW + JOB_RETRY_MS - 1, true, &f.volunteer, VERDICT_PENDING, 1, "another volunteer may take it");
+	expect_at(&f, NOW + JOB_RETRY_MS, true, &f.volunteer, VERDICT_INCONCLUSIVE, 1, "none has");
+	add_result(&f, &f.volunteer, job, 1, PLAN_TREE, '0');
+	expect_at(&f, NOW + 1, true, &f.volunteer, VERDICT_PASSED, 2, "it was taken again, and passed");
 	fixture_release(&f);
 }
 
