@@ -340,14 +340,9 @@ int crew_start_log(const struct crew *crew, const struct stage_log *s, struct ch
 
 /* vm */
 
-struct vm_arg {
-	const struct machine *machine;
-	uint64_t file_bytes_max;
-};
-
 static int body_vm(const struct crew *crew, const void *arg, int msg_fd)
 {
-	const struct vm_arg *a = arg;
+	const struct crew_vm *a = arg;
 	const struct machine *m = a->machine;
 	struct machine_argv argv = {0};
 	struct err err = {0};
@@ -369,6 +364,7 @@ static int body_vm(const struct crew *crew, const void *arg, int msg_fd)
 		.fds = fds,
 		.fds_len = len,
 		.file_bytes_max = a->file_bytes_max,
+		.cpu_seconds_max = a->cpu_seconds_max,
 		.with_kvm = m->accel == JOB_ACCEL_KVM,
 		.msg_fd = msg_fd,
 	};
@@ -377,10 +373,9 @@ static int body_vm(const struct crew *crew, const void *arg, int msg_fd)
 	return stage_fail(msg_fd, JOB_ERROR, JAIL_HINT, "QEMU could not start: %s", err.what);
 }
 
-int crew_start_vm(const struct crew *crew, const struct machine *m, uint64_t file_bytes_max, struct child *ret, struct err *err)
+int crew_start_vm(const struct crew *crew, const struct crew_vm *vm, struct child *ret, struct err *err)
 {
-	const struct vm_arg arg = {m, file_bytes_max};
-	return start(crew, body_vm, &arg, ret, err);
+	return start(crew, body_vm, vm, ret, err);
 }
 
 /* collect */

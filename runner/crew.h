@@ -48,9 +48,12 @@ int crew_start_pack(const struct crew *crew, int source_fd, int plan_fd, struct 
 int crew_start_get(const struct crew *crew, int deps_fd, struct child *ret, struct err *err) MUST_CHECK;
 int crew_start_accel(const struct crew *crew, struct child *ret, struct err *err) MUST_CHECK;
 int crew_start_log(const struct crew *crew, const struct stage_log *s, struct child *ret, struct err *err) MUST_CHECK;
-/* m: complete; disks' descriptors and sockets are inherited by QEMU under their numbers. file_bytes_max: its largest disk. */
-int crew_start_vm(const struct crew *crew, const struct machine *m, uint64_t file_bytes_max, struct child *ret,
-		  struct err *err) MUST_CHECK;
+struct crew_vm {
+	const struct machine *machine; /* complete; disks' descriptors and sockets are inherited by QEMU under their numbers */
+	uint64_t file_bytes_max;       /* its largest disk */
+	uint64_t cpu_seconds_max;      /* past them it is ended by SIGXCPU */
+};
+int crew_start_vm(const struct crew *crew, const struct crew_vm *vm, struct child *ret, struct err *err) MUST_CHECK;
 /* The artifacts' folder is the stage's from then on: jail_give() takes it back when the stage is gone. */
 int crew_start_collect(const struct crew *crew, const struct stage_collect *s, struct child *ret, struct err *err) MUST_CHECK;
 

@@ -327,6 +327,8 @@ static int set_limits(const struct jail *j, struct err *err)
 		rc = limit(RLIMIT_NPROC, r->processes, err);
 	if (rc == 0 && file)
 		rc = limit(RLIMIT_FSIZE, file, err);
+	if (rc == 0 && j->cpu_seconds_max)
+		rc = limit(RLIMIT_CPU, j->cpu_seconds_max, err);
 	if (rc == 0 && memory && !SANITIZED)
 		rc = limit(RLIMIT_AS, memory, err);
 	return rc;

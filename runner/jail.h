@@ -62,6 +62,7 @@ struct jail {
 	int folder_fd;            /* of keep: an open folder below which files may be made; -1 = none */
 	uint64_t file_bytes_max;  /* largest file it may write; 0 = the table's */
 	uint64_t memory_bytes_max; /* address space; 0 = the table's */
+	uint64_t cpu_seconds_max; /* of all its threads together; 0 = no limit */
 	bool takes_own_uid;       /* from facts; who knows that the paths are closed to others clears it */
 	gid_t also_gid;           /* another group that it is in, 0 = none; where groups can be left */
 	bool with_kvm;            /* keep /dev/kvm's group */

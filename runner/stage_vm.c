@@ -26,6 +26,7 @@ int stage_vm_exec(const struct stage_vm *s, struct err *err)
 	if (s->msg_fd >= 0)
 		jail_keep(&j, s->msg_fd);
 	j.file_bytes_max = s->file_bytes_max;
+	j.cpu_seconds_max = s->cpu_seconds_max;
 	int rc = hand_over(s, err);
 	if (rc == 0)
 		rc = jail_enter(&j, err);

@@ -17,6 +17,7 @@ struct stage_vm {
 	const int *fds;           /* that QEMU inherits, beside 0-2 */
 	size_t fds_len;
 	uint64_t file_bytes_max;  /* of its largest disk; 0: no limit */
+	uint64_t cpu_seconds_max; /* 0: no limit */
 	bool with_kvm;
 	int msg_fd;               /* closed by the exec; -1: none */
 };

@@ -311,6 +311,8 @@ static void vm_ended(struct supervisor *s, int status)
 	if (cgroup_vm_was_ended(s->cgroup))
 		tally_settle(&s->tally, JOB_ERROR, "this is a bug of QEMU's or an attack",
 			     "QEMU took more memory than this machine needs, and was ended by its control group");
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+		tally_settle(&s->tally, JOB_TIMEOUT, "give the job more time", "the job took more cpu time than its processors have in its time limit");
 	else if (s->tally.guest_is_ready)
 		tally_settle(&s->tally, JOB_ERROR, "if memory is short here, QEMU may have been killed for it: see the system's log",
 			     "QEMU died while the job ran (%s)", how);

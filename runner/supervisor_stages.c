@@ -17,6 +17,7 @@
 #define FILE_ARTIFACTS "artifacts.raw"
 #define FILE_DEPS "deps.raw"
 #define SECTOR 512
+#define BOOT_SECONDS 120
 
 /* A step of ours that did not work: the job ends as error, with this sentence. */
 static bool give_up(struct supervisor *s, const struct err *err)
@@ -253,6 +254,13 @@ static uint64_t disks_in_memory(const struct supervisor *s)
 	return limits->disk_bytes + tally_tar_bytes_max(limits) + s->tally.plan.cache_bytes;
 }
 
+/* What all of the guest's processors and one for QEMU itself can do in the job's time, and a boot. */
+static uint64_t cpu_seconds(const struct job_limits *limits)
+{
+	const uint64_t wall_s = limits->timeout_ms / 1000 + BOOT_SECONDS;
+	return wall_s < UINT32_MAX ? wall_s * (limits->cpus + 1) : 0;
+}
+
 static int start_machine(struct supervisor *s, const struct machine_fds *f, struct err *err)
 {
 	char kernel[PATH_MAX], initramfs[PATH_MAX];
@@ -282,8 +290,12 @@ static int start_machine(struct supervisor *s, const struct machine_fds *f, stru
 		return rc;
 	uint64_t largest = tally_tar_bytes_max(limits);
 	largest = largest > limits->disk_bytes ? largest : limits->disk_bytes;
-	return crew_start_vm(&s->crew, &m, largest > s->tally.plan.cache_bytes ? largest : s->tally.plan.cache_bytes,
-			     &s->children[STAGE_VM], err);
+	const struct crew_vm vm = {
+		.machine = &m,
+		.file_bytes_max = largest > s->tally.plan.cache_bytes ? largest : s->tally.plan.cache_bytes,
+		.cpu_seconds_max = cpu_seconds(limits),
+	};
+	return crew_start_vm(&s->crew, &vm, &s->children[STAGE_VM], err);
 }
 
 bool supervisor_start_vm(struct supervisor *s)

@@ -1,5 +1,5 @@
 /* A program in QEMU's place, for the ways in which a QEMU can fail: what it does is in its own name's ending, since a jail
- * leaves no environment: -hang never says a word, -fail prints and exits 1, -crash dies of a signal, -chatter fills standard
+ * leaves no environment: -hang never says a word, -fail prints and exits 1, -crash dies of a signal, -burn of the one for too much cpu time, -chatter fills standard
  * error for ever, -silent exits 0 at once. -notes, -limits, -stats, -output and -empty are a guest that has taken over its
  * init: up, in step 1, and then that frame without end. -again says hello twice. */
 #include <signal.h>
@@ -67,6 +67,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(what, "crash"))
 		raise(SIGSEGV);
+	if (!strcmp(what, "burn"))
+		raise(SIGXCPU); /* as the kernel does when its cpu time is used up */
 	if (!strcmp(what, "silent"))
 		return 0;
 	hostile_guest(what, log_port(argc, argv));

@@ -4,7 +4,7 @@
 . "${TALKOO_SRCDIR:-.}/tests/vm/lib.sh" || exit 99
 
 repo_of good 'echo hello'
-for what in fail crash hang chatter silent notes limits stats output empty again; do
+for what in fail crash burn hang chatter silent notes limits stats output empty again; do
 	cp "${TALKOO_BUILDDIR:-.}/fakeqemu" "$work/qemu-$what"
 done
 chmod 755 "$work"/qemu-*
@@ -32,6 +32,11 @@ qemu=$work/qemu-crash
 run_job "$work/good"
 is "$(report 'r["outcome"]')" error 'a QEMU that crashes'
 like "$(report 'r["reason"]')" 'signal 11' 'the reason names the signal'
+
+qemu=$work/qemu-burn
+run_job "$work/good"
+is "$(report 'r["outcome"]')" timeout 'a QEMU that used up its cpu time'
+like "$(report 'r["reason"]')" 'more cpu time than its processors have' 'the reason names the cap'
 
 qemu=$work/qemu-silent
 run_job "$work/good"

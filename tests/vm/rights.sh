@@ -51,6 +51,7 @@ for pid in $machine $logger; do
 	is "$(awk '/Max core file size/ {print $5}' "/proc/$pid/limits")" 0 'no core dumps'
 done
 
+is "$(awk '/Max cpu time/ {print $4}' "/proc/$machine/limits")" 480 "QEMU's cpu time is capped: two processors' for the time limit and a boot"
 [ "$(cat "/proc/$machine/oom_score_adj")" -ge 500 ]
 ok $? "where memory runs out QEMU goes before the donor's own"
 
