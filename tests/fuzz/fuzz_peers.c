@@ -29,9 +29,9 @@ static void check_get(const uint8_t *data, size_t size)
 {
 	struct id32 topic, again;
 	CLEANUP(buf_release) struct buf b;
+	buf_init(&b, 64);
 	if (peers_get_decode(data, size, &topic))
 		return;
-	buf_init(&b, 64);
 	peers_get_encode(&topic, &b);
 	if (buf_failed(&b) || peers_get_decode(b.data, b.len, &again) || !id32_eq(&topic, &again))
 		abort();
