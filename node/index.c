@@ -30,10 +30,26 @@ static int check_prefix(const char *what, const char *prefix, struct err *err)
 	return ERR_NOT_FOUND;
 }
 
-static bool fits(const struct id32 *id, const char *prefix)
+/* Asked for every entry: bytes are compared, not text. */
+struct prefix {
+	struct id32 id;
+	size_t digits;
+};
+
+static struct prefix prefix_of(const char *text)
 {
-	char text[ID32_TEXT_MAX];
-	return !strncasecmp(id32_format(text, id), prefix, strlen(prefix));
+	struct prefix p = {.digits = strlen(text)};
+	for (size_t i = 0; i < p.digits; i++) {
+		const unsigned digit = text[i] <= '9' ? (unsigned)(text[i] - '0') : (unsigned)((text[i] | 0x20) - 'a' + 10);
+		p.id.b[i / 2] |= (uint8_t)(i % 2 ? digit : digit << 4);
+	}
+	return p;
+}
+
+static bool fits(const struct id32 *id, const struct prefix *p)
+{
+	const size_t whole = p->digits / 2;
+	return !memcmp(id->b, p->id.b, whole) && (p->digits % 2 == 0 || id->b[whole] >> 4 == p->id.b[whole] >> 4);
 }
 
 static int found(const char *what, const char *prefix, unsigned hits, struct err *err)
@@ -54,11 +70,12 @@ int index_find_project(const struct index *ix, const char *prefix, struct id32 *
 	int rc = check_prefix("project", prefix, err);
 	if (rc)
 		return rc;
+	const struct prefix wanted = prefix_of(prefix);
 	unsigned hits = 0;
 	size_t at = 0;
 	struct id32 hit = {{0}};
 	for (const struct ix_project *p; (p = idmap_next(&ix->projects, &at));)
-		if (fits(&p->id, prefix)) {
+		if (fits(&p->id, &wanted)) {
 			hits++;
 			hit = p->id;
 		}
@@ -74,11 +91,12 @@ int index_find_entry(const struct index *ix, uint32_t kind, const char *prefix, 
 	int rc = check_prefix(what, prefix, err);
 	if (rc)
 		return rc;
+	const struct prefix wanted = prefix_of(prefix);
 	unsigned hits = 0;
 	size_t at = 0;
 	struct id32 hit = {{0}};
 	for (const struct ix_entry *e; (e = idmap_next(&ix->entries, &at));)
-		if (e->kind == kind && fits(&e->id, prefix)) {
+		if (e->kind == kind && fits(&e->id, &wanted)) {
 			hits++;
 			hit = e->id;
 		}

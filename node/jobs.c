@@ -15,6 +15,9 @@
 #include "runner/image.h"
 
 #define HOLD_CHECK_MS UINT64_C(10000)
+/* Open jobs reviewed in one turn of the loop: a few milliseconds (tests/bench/bench_node.c). */
+#define REVIEW_AT_ONCE 32
+#define LOOK_AT_ONCE 4096
 
 /* ---- what the policy says */
 
@@ -197,8 +200,10 @@ void node_review(struct node *n, const struct id32 *id)
 		keep_decision(n, id, opinion);
 		view.is_allowed = !opinion->why_not[0];
 	}
-	if (!scheduler_offer(n->scheduler, &view))
-		log_warn("event=queue-full");
+	const bool is_full = !scheduler_offer(n->scheduler, &view);
+	if (is_full && !n->is_queue_full)
+		log_warn("event=queue-full why=\"more open jobs than are kept in mind; the others come when those are done\"");
+	n->is_queue_full = is_full;
 	n->hooks.want_work(n->hooks.user);
 }
 
@@ -239,20 +244,63 @@ void node_say_double(struct node *n, const struct id32 *id)
 	node_tell(n, "double-work", id, json_pack("{s:i,s:i}", "others", (int)others, "wanted", (int)job->wanted));
 }
 
-void node_review_project(struct node *n, const struct id32 *project)
+/* A turn's part of the round. False: the project's jobs are through. */
+static bool review_project(struct node *n, const struct ix_project *p, unsigned *reviewed, unsigned *looked)
 {
-	const struct ix_project *p = index_project(node_index(n), project);
+	struct review *r = &n->review;
+	const struct ix_job *job = r->is_within ? index_job(node_index(n), &r->job) : p->jobs;
+	if (r->is_within && (!job || job->entry.project != p)) {
+		r->is_again = true; /* just that one is gone: what came after it has its turn in the next round */
+		job = NULL;
+	}
 	/* reviewing changes no list of the index */
-	for (const struct ix_job *job = p ? p->jobs : NULL; job; job = job->next_of_project)
-		if (!is_closed(n, job))
-			node_review(n, &job->entry.id);
+	for (; job && *reviewed < REVIEW_AT_ONCE && *looked < LOOK_AT_ONCE; job = job->next_of_project) {
+		++*looked;
+		if (is_closed(n, job))
+			continue;
+		++*reviewed;
+		node_review(n, &job->entry.id);
+	}
+	r->is_within = job != NULL;
+	if (job)
+		r->job = job->entry.id;
+	return r->is_within;
+}
+
+void node_review_some(struct node *n)
+{
+	struct review *r = &n->review;
+	for (unsigned reviewed = 0, looked = 0; r->at < r->len; r->at++) {
+		const struct ix_project *p = index_project(node_index(n), &r->projects[r->at]);
+		if (p && review_project(n, p, &reviewed, &looked)) {
+			n->hooks.want_work(n->hooks.user);
+			return;
+		}
+		r->is_within = false;
+	}
+	free(r->projects);
+	const bool is_again = r->is_again;
+	*r = (struct review){0};
+	if (is_again)
+		node_review_all(n);
 }
 
 void node_review_all(struct node *n)
 {
+	struct review *r = &n->review;
 	size_t at = 0;
+	if (r->len) { /* a round is under way: it ends first, so that no flood of changes keeps the last ones waiting for ever */
+		r->is_again = true;
+		return;
+	}
+	r->projects = calloc(node_index(n)->projects.len + 1, sizeof *r->projects);
+	if (!r->projects) {
+		log_warn("event=no-review why=\"out of memory\"");
+		return;
+	}
 	for (const struct ix_project *p; (p = idmap_next(&node_index(n)->projects, &at));)
-		node_review_project(n, &p->id);
+		r->projects[r->len++] = p->id;
+	node_review_some(n);
 }
 
 void node_set_donation(struct node *n, enum sched_mode mode, uint64_t until_ms, const char *note, struct store_batch *b)

@@ -142,6 +142,7 @@ void node_close(struct node *n)
 	rules_free(n->rules);
 	state_release(&n->state);
 	identity_free(n->identity);
+	free(n->review.projects);
 	free(n);
 }
 
@@ -192,7 +193,7 @@ void node_react(struct node *n, const struct intake_put *put)
 	json_t *o = by_author(f);
 	switch (f->kind) {
 	case RECORD_PROJECT:
-		node_review_project(n, &put->project);
+		node_review_all(n); /* who may announce may have changed */
 		node_tell(n, "project", NULL, o);
 		return;
 	case RECORD_JOB: node_tell(n, "announced", &put->job, o); break;
@@ -310,6 +311,8 @@ void node_work(struct node *n)
 		tick_intake(n);
 	resume_when_due(n);
 	recheck(n);
+	if (n->review.len)
+		node_review_some(n);
 	net_work(n);
 	node_schedule(n);
 }
@@ -326,6 +329,8 @@ uint64_t node_next_ms(const struct node *n)
 		next = sooner(next, n->state.donation.until_ms);
 	if (node_index(n)->entries.len > node_index(n)->projects.len) /* there are jobs that another file might concern */
 		next = sooner(next, n->recheck_ms);
+	if (n->review.len)
+		next = 0;
 	next = sooner(next, net_next_ms(n));
 	return n->store_failed && !n->is_stopping ? sooner(next, n->probe_ms) : next;
 }

@@ -77,6 +77,15 @@ struct run {
 
 struct ending; /* runs.c */
 
+/* A round through the open jobs. */
+struct review {
+	struct id32 *projects; /* owned */
+	size_t len, at;
+	bool is_within;  /* projects[at] is begun: go on with this job */
+	struct id32 job;
+	bool is_again; /* another round is wanted */
+};
+
 struct node {
 	struct home home;
 	struct config config;
@@ -92,6 +101,8 @@ struct node {
 	struct run runs[SCHED_SLOTS_MAX];
 	size_t runs_len;
 	uint64_t opened_ms;
+	struct review review;
+	bool is_queue_full; /* and said so */
 	uint64_t recheck_ms; /* when views of open jobs are to be made anew (others' leases lapse) */
 	uint64_t disk_checked_ms;
 	char hold_why[256]; /* why nothing new is claimed; "" = nothing in the way */
@@ -179,8 +190,10 @@ void node_recount(struct node *n, const struct id32 *job);
 void node_say_double(struct node *n, const struct id32 *job);
 /* Tells the scheduler what is known of a job now; b (may be NULL): the decision is stored when it is new. */
 void node_review(struct node *n, const struct id32 *job);
-void node_review_project(struct node *n, const struct id32 *project);
+/* All open jobs, some of them at once and the rest in the next turns, by node_work(): until then the scheduler goes by the old view, and
+ * a run asks anew before it starts. */
 void node_review_all(struct node *n);
+void node_review_some(struct node *n);
 /* Performs the scheduler's actions. */
 void node_schedule(struct node *n);
 void node_set_donation(struct node *n, enum sched_mode mode, uint64_t until_ms, const char *note, struct store_batch *b);

@@ -28,3 +28,7 @@ test_store_disk_LDADD = libtalkoo-store.la
 BENCH_TARGETS += bench_store
 bench_store_SOURCES = tests/bench/bench_store.c
 bench_store_LDADD = libtalkoo-core.la
+BENCH_TARGETS += bench_node
+bench_node_SOURCES = tests/bench/bench_node.c tests/unit/samples.c tests/unit/samples.h
+bench_node_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MSGPACK_CFLAGS) $(JANSSON_CFLAGS)
+bench_node_LDADD = libtalkoo-core.la
