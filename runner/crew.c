@@ -348,7 +348,7 @@ static int body_vm(const struct crew *crew, const void *arg, int msg_fd)
 	struct err err = {0};
 	if (machine_argv(m, &argv, &err) < 0)
 		return stage_fail(msg_fd, JOB_ERROR, NULL, "QEMU's command line: %s", err.what);
-	int fds[GUEST_DISKS_LEN + 3];
+	int fds[GUEST_DISKS_LEN + 4];
 	size_t len = 0;
 	for (; len < GUEST_DISKS_LEN; len++)
 		fds[len] = m->disk_fds[len];
@@ -356,6 +356,8 @@ static int body_vm(const struct crew *crew, const void *arg, int msg_fd)
 	fds[len++] = m->log_fd;
 	if (m->qmp_fd >= 0)
 		fds[len++] = m->qmp_fd;
+	if (m->shell && m->shell[0])
+		fds[len++] = m->shell_fd;
 	const struct stage_vm s = {
 		.facts = crew->facts,
 		.mount_point = crew->dir->path,

@@ -92,6 +92,11 @@ void events_stat(struct events *e, uint64_t now_ms, uint64_t cpu_ms, uint64_t me
 			      (json_int_t)(memory_bytes & INT64_MAX), "log_bytes", (json_int_t)log_bytes));
 }
 
+void events_shell(struct events *e, uint64_t now_ms)
+{
+	put(e, now_ms, "shell", json_object());
+}
+
 void events_note(struct events *e, uint64_t now_ms, const char *text)
 {
 	put(e, now_ms, "note", json_pack("{s:s}", "text", text));

@@ -29,6 +29,8 @@ void events_plan(struct events *e, uint64_t now_ms, const struct job_report *r);
 void events_step(struct events *e, uint64_t now_ms, const struct job_report *r, uint32_t index, bool is_start);
 void events_log(struct events *e, uint64_t now_ms, uint64_t size_bytes);
 void events_stat(struct events *e, uint64_t now_ms, uint64_t cpu_ms, uint64_t memory_bytes, uint64_t log_bytes);
+/* A shell begins in the guest, on the launcher's socket. */
+void events_shell(struct events *e, uint64_t now_ms);
 void events_note(struct events *e, uint64_t now_ms, const char *text);
 /* The last line. text: the report as one line of JSON without a newline. */
 void events_report(struct events *e, const char *text);

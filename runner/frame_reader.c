@@ -28,6 +28,7 @@ static const struct frame_rule rules[] = {
 	{FRAME_NOTE, 0, FRAME_PAYLOAD_MAX, false, IN_RUN | IN(FRAME_PHASE_ENDED)},
 	{FRAME_LIMIT, 1, 1, true, IN_RUN},
 	{FRAME_CACHE, 8, 8, false, IN(FRAME_PHASE_BETWEEN)},
+	{FRAME_SHELL, 0, 0, false, IN(FRAME_PHASE_BETWEEN)},
 };
 
 static uint64_t little_endian(const uint8_t *bytes, size_t len)
@@ -128,6 +129,7 @@ static const char *accept(struct frame_reader *r, struct frame *f)
 		return NULL;
 	case FRAME_OUTPUT:
 	case FRAME_NOTE:
+	case FRAME_SHELL:
 		return NULL;
 	}
 	return "an unknown frame";

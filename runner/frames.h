@@ -29,6 +29,7 @@ enum frame_type {
 	                      the machine. A step that fails so makes the job's outcome error, naming it, not failed; one whose own
 	                      time ran out makes it timeout */
 	FRAME_CACHE,       /* before DONE, once at most: 8 bytes little endian: length of the tar on the cache disk */
+	FRAME_SHELL,       /* no payload: no step runs, and a shell begins on the shell port; only where the job's launcher asked for one */
 };
 
 enum guest_limit {

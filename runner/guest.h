@@ -34,6 +34,9 @@ enum guest_disk {
 
 /* An argument of init (behind the kernel line's --): GUEST_SLOW "N" multiplies the steps' own timeouts by N. */
 #define GUEST_SLOW "slow="
+/* GUEST_SHELL "failed" or "always": at home, when a person is to get a shell in the machine (guest/shell.h), on a port of its own. */
+#define GUEST_SHELL "shell="
+#define GUEST_SHELL_PORT "talkoo.shell"
 #define GUEST_LOG_PORT "talkoo.log" /* virtserialport name: /sys/class/virtio-ports/.../name */
 
 #endif

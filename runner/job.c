@@ -65,6 +65,7 @@ static const struct job_field plan_fields[] = {
 	JOB_FIELD(job_plan, fetch_hosts, FIELD_TEXT, false),
 	JOB_FIELD(job_plan, fetch_any_host, FIELD_BOOL, false),
 	JOB_FIELD(job_plan, fetch_bytes, FIELD_U64, false),
+	JOB_FIELD(job_plan, shell, FIELD_TEXT, false),
 	JOB_NESTED(job_plan, limits, &limits_table),
 };
 static const struct job_table plan_table = JOB_TABLE(plan_fields);
@@ -241,6 +242,10 @@ static int plan_check(const struct job_plan *p, const struct job_place *at, stru
 		return job_fields_wrong(at, "fetch_store", "expected an absolute path", err);
 	if (p->cache_store[0] && (p->cache_store[0] != '/' || strlen(p->cache_scope) != 64))
 		return job_fields_wrong(at, "cache_store", "expected an absolute path, and 64 hex digits as cache_scope", err);
+	if (p->shell[0] && strcmp(p->shell, "failed") != 0 && strcmp(p->shell, "always") != 0)
+		return job_fields_wrong(at, "shell", "expected failed or always", err);
+	if (p->shell[0] && p->job[0])
+		return job_fields_wrong(at, "shell", "a node's job has none", err);
 	if (!p->limits.cpus || !p->limits.memory_bytes || !p->limits.timeout_ms)
 		return job_fields_wrong(at, "limits", "cpus, memory_bytes and timeout_ms must not be 0", err);
 	if (!p->timeout_factor_emulated || p->timeout_factor_emulated > 1000)

@@ -26,6 +26,7 @@
 #define JOB_ARTIFACTS_MAX 10000
 #define JOB_REASON_MAX 512
 #define JOB_ALTERNATES_MAX 4
+#define JOB_SHELL_FD 3
 
 /* ARCHITECTURE 4 "Outcomes". The names are the wire's and the JSON's. */
 #define JOB_OUTCOMES(X)                                                                                                \
@@ -122,6 +123,9 @@ struct job_plan {
 	char fetch_hosts[4096];      /* hosts that may be asked, joined by commas */
 	bool fetch_any_host;         /* at home: any, loopback and private addresses too */
 	uint64_t fetch_bytes;        /* of all that a plan fetches, together */
+	char shell[8];               /* at home alone (job is ""): "failed", when a step failed a person gets a shell in the guest, before the
+	                                artifacts are taken; "always", after success too; "" = never. Then the runner's descriptor
+	                                JOB_SHELL_FD is a connected stream socket that speaks shellwire.h, and the time limit ends with the steps */
 	struct job_limits limits;    /* ceilings: what the plan asks is cut down to them, or refused where it needs more cpus/memory/disk */
 };
 
@@ -197,6 +201,7 @@ int job_report_from_json(const json_t *object, struct job_report *ret, struct er
  *   step    {"index","count","name","state":"start|end","exit_code" (end),"duration_ms" (end)}
  *   log     {"size_bytes"}            DIR/log has grown to this; at most 20 a second
  *   stat    {"cpu_ms","memory_bytes","log_bytes"}                  once a second while the VM runs
+ *   shell   {}                        a shell begins in the guest (plan's shell); once at most
  *   note    {"text"}                  something a person should know; the job goes on */
 
 #endif

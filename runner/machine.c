@@ -178,9 +178,14 @@ static bool path_is_usable(const char *path)
 	return path && path[0] && !strchr(path, ',') && strlen(path) < 4096;
 }
 
+static bool has_shell(const struct machine *m)
+{
+	return m->shell && m->shell[0];
+}
+
 static int check_fds(const struct machine *m, struct err *err)
 {
-	int fds[GUEST_DISKS_LEN + 3];
+	int fds[GUEST_DISKS_LEN + 4];
 	size_t len = 0;
 	for (; len < GUEST_DISKS_LEN; len++)
 		fds[len] = m->disk_fds[len];
@@ -188,6 +193,8 @@ static int check_fds(const struct machine *m, struct err *err)
 	fds[len++] = m->log_fd;
 	if (m->qmp_fd != -1)
 		fds[len++] = m->qmp_fd;
+	if (has_shell(m))
+		fds[len++] = m->shell_fd;
 	for (size_t i = 0; i < len; i++) {
 		if (fds[i] < 3)
 			return err_set(err, ERR_USAGE, "machine: descriptor %d is not one that QEMU can inherit", fds[i]);
@@ -287,8 +294,12 @@ static void add_ports(struct args *a, const struct machine *m, const struct prof
 	add_pair(a, "-serial", "chardev:console");
 	add_chardev(a, "log", m->log_fd);
 	add(a, "-device");
-	add(a, "virtio-serial-%s,max_ports=2%s", p->bus, p->bus_options);
+	add(a, "virtio-serial-%s,max_ports=%d%s", p->bus, has_shell(m) ? 3 : 2, p->bus_options);
 	add_pair(a, "-device", "virtserialport,chardev=log,nr=1,name=" GUEST_LOG_PORT);
+	if (has_shell(m)) {
+		add_chardev(a, "shell", m->shell_fd);
+		add_pair(a, "-device", "virtserialport,chardev=shell,nr=2,name=" GUEST_SHELL_PORT);
+	}
 	add_pair(a, "-object", "rng-builtin,id=rng");
 	add(a, "-device");
 	add(a, "virtio-rng-%s,rng=rng%s", p->bus, p->bus_options);
@@ -312,15 +323,20 @@ static void add_disk(struct args *a, const struct machine *m, const struct profi
 
 static void add_kernel(struct args *a, const struct machine *m, const struct profile *p)
 {
-	char tsc[64] = "", slow[64] = "";
+	char tsc[64] = "", slow[64] = "", shell[64] = "";
 	if (m->slow > 1)
-		snprintf(slow, sizeof slow, " -- " GUEST_SLOW "%" PRIu64, m->slow);
+		snprintf(slow, sizeof slow, " " GUEST_SLOW "%" PRIu64, m->slow);
+	if (has_shell(m))
+		snprintf(shell, sizeof shell, " " GUEST_SHELL "%.16s", m->shell);
 	if (m->tsc_khz)
 		snprintf(tsc, sizeof tsc, " tsc_early_khz=%u%s", m->tsc_khz, m->accel == JOB_ACCEL_TCG ? " tsc=reliable" : "");
 	add_pair(a, "-kernel", m->kernel);
 	add_pair(a, "-initrd", m->initramfs);
 	add(a, "-append");
-	add(a, "%s%s%s", p->kernel_line, tsc, m->probe ? " -- probe" : slow);
+	if (m->probe)
+		add(a, "%s%s -- probe", p->kernel_line, tsc);
+	else
+		add(a, "%s%s%s%s%s", p->kernel_line, tsc, slow[0] || shell[0] ? " --" : "", slow, shell);
 }
 
 int machine_argv(const struct machine *m, struct machine_argv *ret, struct err *err)

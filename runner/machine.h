@@ -45,6 +45,8 @@ struct machine {
 	int qmp_fd, console_fd, log_fd; /* connected stream sockets; qmp_fd -1: no QMP */
 	uint32_t tsc_khz;          /* the host's, from machine_tsc_khz(); microvm refuses to be built without it */
 	uint64_t slow;             /* factor for the steps' own timeouts; 0 and 1 = none */
+	const char *shell;         /* "failed" or "always": init offers a shell on the shell port, whose socket is shell_fd; NULL, "": none */
+	int shell_fd;
 	bool probe;                /* the guest only says that it is up, then powers off (accel.h) */
 };
 

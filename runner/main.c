@@ -1,5 +1,6 @@
 /* talkoo-runner: runs one job (job.h says how it is spoken to), or proves this machine's accelerator. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
@@ -230,6 +231,8 @@ static int run_job(struct supervisor_options *options)
 		err_print(&err, stderr);
 		return 2;
 	}
+	if (plan.shell[0] && fcntl(JOB_SHELL_FD, F_SETFD, FD_CLOEXEC) < 0)
+		return fail_usage("the plan has a shell, but there is no descriptor for it");
 	watch_signals();
 	struct cgroup_host host;
 	CLEANUP(cgroup_close) struct cgroup cgroup;
@@ -240,6 +243,8 @@ static int run_job(struct supervisor_options *options)
 		err_print(&err, stderr);
 		return 1;
 	}
+	if (plan.shell[0])
+		close(JOB_SHELL_FD); /* its end is to be seen when QEMU is gone */
 	const int status = wait_for(pid);
 	cgroup_close(&cgroup);
 	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == SUPERVISOR_UNREAD))

@@ -191,6 +191,7 @@ static const struct msg_rule {
 	[STAGE_MSG_GUEST_ERROR] = {FROM(STAGE_LOG), failed_ok},
 	[STAGE_MSG_NETWORK_WANTED] = {FROM(STAGE_LOG), step_ok},
 	[STAGE_MSG_GUEST_LIMIT] = {FROM(STAGE_LOG), limit_ok},
+	[STAGE_MSG_SHELL] = {FROM(STAGE_LOG), plain_ok},
 	[STAGE_MSG_ARTIFACT] = {FROM(STAGE_COLLECT), artifact_ok},
 	[STAGE_MSG_NOTE] = {FROM_ALL, text_ok},
 };

@@ -63,6 +63,7 @@ enum stage_msg_type {
 	STAGE_MSG_DEPS,        /* get: .digest of the tar of all that was fetched */
 	STAGE_MSG_CACHE,       /* log: .size_bytes, the guest says that its cache disk holds a tar of so many */
 	STAGE_MSG_CACHE_TAKEN, /* collect: the cache tar was looked through and copied */
+	STAGE_MSG_SHELL,       /* log: no step runs, and a shell begins in the guest */
 	STAGE_MSG_TYPES_LEN
 };
 

@@ -261,6 +261,15 @@ static int on_limit(struct log *l, const struct frame *f)
 	return tell(l, &msg, STAGE_MSG_GUEST_LIMIT);
 }
 
+static int on_shell(struct log *l)
+{
+	struct stage_msg msg = {0};
+	int rc = heading(l, "a shell, for the person at the terminal");
+	if (rc == 0)
+		rc = tell_size(l, true);
+	return rc < 0 ? rc : tell(l, &msg, STAGE_MSG_SHELL);
+}
+
 static int on_frame(struct log *l, const struct frame *f)
 {
 	struct stage_msg msg = {0};
@@ -285,6 +294,8 @@ static int on_frame(struct log *l, const struct frame *f)
 		return tell(l, &msg, STAGE_MSG_CACHE);
 	case FRAME_ERROR:
 		return on_error(l, f);
+	case FRAME_SHELL:
+		return on_shell(l);
 	case FRAME_LIMIT:
 		return on_limit(l, f);
 	case FRAME_NOTE:

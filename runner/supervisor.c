@@ -240,6 +240,10 @@ static void react(struct supervisor *s, const struct stage_msg *msg, uint64_t no
 		vm->deadline_ms = s->tally.report.limits.timeout_ms > UINT64_MAX - now_ms ?
 					  UINT64_MAX :
 					  now_ms + s->tally.report.limits.timeout_ms;
+	if (msg->type == STAGE_MSG_GUEST_READY && s->tally.plan.shell[0])
+		close(JOB_SHELL_FD); /* this machine has it, and there will be no other */
+	if (msg->type == STAGE_MSG_SHELL)
+		vm->deadline_ms = 0; /* a person takes the time it takes */
 	if (msg->type == STAGE_MSG_FETCH_ITEM)
 		supervisor_tell_get(s, msg);
 	/* the guest's last word; all it wrote is with the host. Its own power-off would only take time. */

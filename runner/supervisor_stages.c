@@ -282,6 +282,8 @@ static int start_machine(struct supervisor *s, const struct machine_fds *f, stru
 		.qmp_fd = -1, /* nothing to say to it that a signal does not say better */
 		.console_fd = f->console[1],
 		.log_fd = f->log[1],
+		.shell = s->tally.plan.shell,
+		.shell_fd = JOB_SHELL_FD,
 		.tsc_khz = s->crew.profile == MACHINE_X86_64_MICROVM ? machine_tsc_khz() : 0,
 	};
 	memcpy(m.disk_fds, f->disks, sizeof m.disk_fds);

@@ -219,6 +219,16 @@ static bool on_network_wanted(struct tally *t, const struct stage_msg *m)
 	return true;
 }
 
+/* Only who asked for a shell gets one, and one. */
+static bool on_shell(struct tally *t, uint64_t now_ms)
+{
+	if (!t->plan.shell[0] || !t->guest_is_ready || t->guest_is_done || t->steps_running || t->has_shell)
+		return false;
+	t->has_shell = true;
+	events_shell(t->events, now_ms);
+	return true;
+}
+
 static bool on_note(struct tally *t, const struct stage_msg *m, uint64_t now_ms)
 {
 	if (t->notes++ < NOTES_MAX)
@@ -305,6 +315,8 @@ bool tally_message(struct tally *t, enum stage_id from, const struct stage_msg *
 		return on_limit(t, m);
 	case STAGE_MSG_NETWORK_WANTED:
 		return on_network_wanted(t, m);
+	case STAGE_MSG_SHELL:
+		return on_shell(t, now_ms);
 	case STAGE_MSG_ARTIFACT:
 		return on_artifact(t, m);
 	case STAGE_MSG_NOTE:

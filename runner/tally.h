@@ -32,6 +32,7 @@ struct tally {
 	uint8_t limits_met[JOB_STEPS_MAX];  /* enum guest_limit that the step met, 0 = none */
 	uint64_t tar_bytes;       /* of the guest's artifacts, by its own account; below limits' size when guest_is_done */
 	bool wants_network[JOB_STEPS_MAX];  /* the step's output says so */
+	bool has_shell;           /* a person got a shell in the guest */
 	bool has_cache;           /* the plan keeps one */
 	uint64_t cache_bytes;     /* of the guest's cache, by its own account; 0 = none */
 	uint32_t fetches;         /* items that the plan fetches */

@@ -13,9 +13,9 @@ test_cli_trust_SOURCES = tests/unit/test_cli_trust.c tests/unit/tap.c tests/unit
 test_cli_trust_CFLAGS = $(libtalkoo_cli_la_CFLAGS)
 test_cli_trust_LDADD = $(talkoo_LDADD)
 
-E2E_TESTS += tests/e2e/test_cli.sh tests/e2e/test_run.sh tests/e2e/test_node.sh tests/e2e/test_net.sh tests/e2e/test_debian.sh tests/e2e/test_plans.sh tests/e2e/test_cells.sh tests/e2e/test_steps.sh tests/e2e/test_schema.sh tests/e2e/test_help.sh tests/e2e/test_control.sh tests/e2e/test_kill.sh
+E2E_TESTS += tests/e2e/test_cli.sh tests/e2e/test_run.sh tests/e2e/test_node.sh tests/e2e/test_net.sh tests/e2e/test_debian.sh tests/e2e/test_plans.sh tests/e2e/test_cells.sh tests/e2e/test_steps.sh tests/e2e/test_shell.sh tests/e2e/test_schema.sh tests/e2e/test_help.sh tests/e2e/test_control.sh tests/e2e/test_kill.sh
 LONG_TESTS += tests/e2e/long_kill.sh
 QUICK_TESTS += tests/e2e/test_help.sh tests/e2e/test_node.sh tests/e2e/test_control.sh
-EXTRA_DIST += tests/e2e/lib.sh
+EXTRA_DIST += tests/e2e/lib.sh tests/e2e/terminal.py
 CLEANFILES += e2e.lock
 EXTRA_DIST += contrib/man/talkoo.yml.5.scd

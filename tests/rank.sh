@@ -12,7 +12,7 @@ p2p:           proto/base proto
 policy:        proto/base proto/ids.h
 runner:        proto/base proto runner/plan
 runner/plan:   proto/base proto/ids.h runner/job.h
-runner/guest:  proto/base runner/frames.h runner/guest.h runner/job.h
+runner/guest:  proto/base runner/frames.h runner/guest.h runner/job.h runner/shellwire.h
 node:          *
 node/store:    proto/base proto
 node/cli:      *

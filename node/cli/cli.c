@@ -32,7 +32,7 @@ static void pass_add(struct pass *p, const struct cli_option *option)
 {
 	assert(p->len < CLI_OPTIONS_MAX);
 	p->longs[p->len] = (struct option){.name = option->name,
-					   .has_arg = option->arg ? required_argument : no_argument,
+					   .has_arg = !option->arg ? no_argument : *option->arg == '[' ? optional_argument : required_argument,
 					   .val = FIRST_LONG + (int)p->len};
 	p->options[p->len++] = option;
 	if (!option->letter)

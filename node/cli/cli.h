@@ -24,7 +24,8 @@ struct cli;
 struct cli_option {
 	const char *name;    /* "commit": --commit */
 	char letter;         /* 'f' for -f, or 0 */
-	const char *arg;     /* "C": takes a value, called so in help; NULL: a flag */
+	const char *arg;     /* "C": takes a value, called so in help; NULL: a flag;
+	                        "[=C]": a flag that may take one */
 	const char *help;    /* one line */
 	bool repeats;        /* may be given more than once */
 };

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "node/cli/client.h"
 #include "node/cli/launch.h"
 #include "node/cli/runsource.h"
+#include "node/cli/shellterm.h"
 #include "node/cli/treeplan.h"
 #include "node/cli/view.h"
 #include "node/cli/workplace.h"
@@ -44,6 +46,7 @@ struct run {
 	struct view view;
 	struct launch *launch;
 	int log_fd;
+	int shell_fd; /* our end of the VM's shell port, or -1 */
 	uint64_t log_at;
 	bool is_cancelled;
 	json_t *report_json;
@@ -55,6 +58,7 @@ static void run_release(struct run *r)
 {
 	launch_free(&r->launch);
 	cleanup_fd(&r->log_fd);
+	cleanup_fd(&r->shell_fd);
 	runsource_release(&r->source);
 	workplace_run_release(&r->folder);
 	json_decref(r->report_json);
@@ -178,7 +182,7 @@ static void set_cache(struct run *r)
 	memcpy(r->plan.cache_store, r->place.caches, sizeof r->plan.cache_store);
 	cachekey_scope(runsource_place(s, r->source.is_snapshot), is_trusted ? s->ref : CACHEKEY_REF_READ, r->plan.cache_scope);
 	r->plan.cache_bytes = 2 * GIB;
-	r->plan.cache_may_write = is_trusted;
+	r->plan.cache_may_write = is_trusted && !*r->plan.shell; /* what a person did by hand is not for later runs */
 	memcpy(r->plan.fetch_store, r->place.fetched, sizeof r->plan.fetch_store);
 	r->plan.fetch_any_host = true;
 	r->plan.fetch_bytes = 4 * GIB;
@@ -190,10 +194,26 @@ static int find_source(struct cli *c, const char *mirrors, const char *snapshot,
 	return runsource_find(&ask, ret, err);
 }
 
+static int set_shell(struct run *r, struct err *err)
+{
+	struct cli *c = r->c;
+	const char *when = cli_option(c, "shell");
+	if (!cli_has(c, "shell"))
+		return 0;
+	if (when && strcmp(when, "always") != 0)
+		return err_set(err, ERR_USAGE, "--shell=%s: only 'always' can be said", when);
+	if (c->out.json)
+		return err_set(err, ERR_USAGE, "--shell: is for a person, --json for a program");
+	strcpy(r->plan.shell, when ? "always" : "failed");
+	return shellterm_check(err);
+}
+
 static int prepare(struct run *r, struct err *err)
 {
 	struct cli *c = r->c;
 	int code = workplace_find(c->home, &r->place, err);
+	if (!code)
+		code = set_shell(r, err);
 	if (!code)
 		code = find_source(c, r->place.mirrors, r->snapshot, &r->source, err);
 	if (code)
@@ -270,6 +290,20 @@ static void follow_log(struct run *r)
 	}
 }
 
+static int run_shell(struct run *r, struct err *err)
+{
+	struct out *o = &r->c->out;
+	view_pause(&r->view);
+	if (r->shell_fd < 0)
+		return 0;
+	out_note(o, OUT_BOLD, "a shell in the VM, where the step left off; 'exit' (or Ctrl-]) ends it, and the run goes on\n");
+	const int code = shellterm_run(r->shell_fd, launch_signals(r->launch), err);
+	cleanup_fd(&r->shell_fd); /* the shell's end, whatever it thinks of that */
+	r->shell_fd = -1;
+	out_note(o, OUT_DIM, "the shell has ended\n");
+	return code;
+}
+
 static int take_event(struct run *r, json_t *event, struct err *err)
 {
 	const char *type = json_string_value(json_object_get(event, "type"));
@@ -282,6 +316,8 @@ static int take_event(struct run *r, json_t *event, struct err *err)
 		r->report_json = json_incref(event);
 		return code;
 	}
+	if (type && !strcmp(type, "shell"))
+		return run_shell(r, err);
 	if (r->c->out.json && (!type || strcmp(type, "log")))
 		out_json(&r->c->out, event);
 	else
@@ -403,10 +439,21 @@ static int finish(struct run *r, struct err *err)
 	return 0;
 }
 
+static int start_runner(struct run *r, struct err *err)
+{
+	int pair[2] = {-1, -1};
+	if (*r->plan.shell && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return err_errno(err, errno, "cannot make the shell's socket");
+	r->shell_fd = pair[0];
+	const int code = launch_start(&r->plan, pair[1], &r->launch, err);
+	cleanup_fd(&pair[1]);
+	return code;
+}
+
 /* One job, from its plan to its exit code. *ret_go_on: nobody cancelled it. */
 static int run_one(struct cli *c, const char *snapshot, const char *cell, const char *out, bool *ret_go_on, struct err *err)
 {
-	CLEANUP(run_release) struct run r = {.c = c, .snapshot = snapshot, .cell = cell, .folder = {.lock_fd = -1}, .log_fd = -1};
+	CLEANUP(run_release) struct run r = {.c = c, .snapshot = snapshot, .cell = cell, .folder = {.lock_fd = -1}, .log_fd = -1, .shell_fd = -1};
 	int code = set_text(r.out, sizeof r.out, out ? out : "", "--out", err);
 	if (!code)
 		code = prepare(&r, err);
@@ -414,7 +461,7 @@ static int run_one(struct cli *c, const char *snapshot, const char *cell, const 
 		return code;
 	say_what(&r);
 	view_init(&r.view, &c->out, !c->out.json);
-	code = launch_start(&r.plan, &r.launch, err);
+	code = start_runner(&r, err);
 	if (!code)
 		code = follow(&r, err);
 	if (code)

@@ -48,7 +48,7 @@ static void print_option(struct out *o, const struct cli_option *option)
 	int used = option->letter ? snprintf(name, sizeof name, "-%c, ", option->letter) : 0;
 	used += snprintf(name + used, sizeof name - (size_t)used, "--%s", option->name);
 	if (option->arg)
-		snprintf(name + used, sizeof name - (size_t)used, " %s", option->arg);
+		snprintf(name + used, sizeof name - (size_t)used, "%s%s", *option->arg == '[' ? "" : " ", option->arg);
 	out_print(o, OUT_PLAIN, "  %-*s %s%s\n", OPTION_WIDTH, name, option->help, option->repeats ? " (may be repeated)" : "");
 }
 

@@ -79,18 +79,32 @@ static int make_pipe(int pair[2], struct err *err)
 	return pipe2(pair, O_CLOEXEC) ? err_errno(err, errno, "cannot make a pipe") : 0;
 }
 
-static void child(const char *program, const int in, const int out, const int words, const sigset_t *mask)
+struct streams {
+	int in, out, words, shell; /* shell: -1 = none */
+};
+
+/* JOB_SHELL_FD comes last: one of the others may have had that number. */
+static bool place(const struct streams *s)
+{
+	if (dup2(s->in, 0) != 0 || dup2(s->out, 1) != 1 || dup2(s->words, 2) != 2)
+		return false;
+	if (s->shell == JOB_SHELL_FD)
+		return !fcntl(s->shell, F_SETFD, 0);
+	return s->shell < 0 || dup2(s->shell, JOB_SHELL_FD) == JOB_SHELL_FD;
+}
+
+static void child(const char *program, const struct streams *streams, const sigset_t *mask)
 {
 	setpgid(0, 0);
 	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(words, 2) < 0)
+	if (!place(streams))
 		_exit(127);
 	execl(program, program, "job", (char *)NULL);
 	_exit(127);
 }
 
-static int spawn(struct launch *l, const char *program, struct err *err)
+static int spawn(struct launch *l, const char *program, int shell_fd, struct err *err)
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, words[2] = {-1, -1};
 	int code = make_pipe(in, err);
@@ -104,7 +118,7 @@ static int spawn(struct launch *l, const char *program, struct err *err)
 	if (!code) {
 		l->pid = fork();
 		if (!l->pid)
-			child(program, in[0], out[1], words[1], &l->old_mask);
+			child(program, &(struct streams){in[0], out[1], words[1], shell_fd}, &l->old_mask);
 		if (l->pid < 0) {
 			code = err_errno(err, errno, "cannot start %s", program);
 			l->pid = 0;
@@ -129,7 +143,7 @@ static int hand_over(struct launch *l, const struct job_plan *plan, struct err *
 	return code;
 }
 
-int launch_start(const struct job_plan *plan, struct launch **ret, struct err *err)
+int launch_start(const struct job_plan *plan, int shell_fd, struct launch **ret, struct err *err)
 {
 	char program[PATH_MAX];
 	int code = launch_find_program("talkoo-runner", program, err);
@@ -147,7 +161,7 @@ int launch_start(const struct job_plan *plan, struct launch **ret, struct err *e
 	sigaddset(&mask, SIGHUP);
 	sigprocmask(SIG_BLOCK, &mask, &l->old_mask);
 	l->signals = signalfd(-1, &mask, SFD_CLOEXEC);
-	code = l->signals < 0 ? err_errno(err, errno, "cannot listen for signals") : spawn(l, program, err);
+	code = l->signals < 0 ? err_errno(err, errno, "cannot listen for signals") : spawn(l, program, shell_fd, err);
 	if (!code)
 		code = hand_over(l, plan, err);
 	if (code)
@@ -250,6 +264,11 @@ int launch_next(struct launch *l, int timeout_ms, enum launch_what *ret, json_t 
 				return code < 0 ? code : 0;
 		}
 	}
+}
+
+int launch_signals(const struct launch *l)
+{
+	return l->signals;
 }
 
 void launch_cancel(struct launch *l)

@@ -28,10 +28,12 @@ int launch_find_program(const char *name, char out[PATH_MAX], struct err *err) M
 /* Path of a data file or folder ("images/build.sh"): below TALKOO_DATADIR, or where it was installed. */
 int launch_find_data(const char *name, char out[PATH_MAX], struct err *err) MUST_CHECK;
 
-/* Starts it and hands over the plan. Blocks the three signals in this process until launch_free(). */
-int launch_start(const struct job_plan *plan, struct launch **ret, struct err *err) MUST_CHECK;
+/* Starts it and hands over the plan. shell_fd: what becomes JOB_SHELL_FD for a plan with a shell, else -1; stays the caller's. Blocks the three signals in this process until launch_free(). */
+int launch_start(const struct job_plan *plan, int shell_fd, struct launch **ret, struct err *err) MUST_CHECK;
 /* Waits for the next thing. ERR_INVALID: the runner wrote what is no event; ERR_IO. */
 int launch_next(struct launch *l, int timeout_ms, enum launch_what *ret, json_t **ret_event, struct err *err) MUST_CHECK;
+/* Can be read when LAUNCH_SIGNAL would come. Lent. */
+int launch_signals(const struct launch *l);
 /* Asks for the end: first a cancel (a report still comes), the second time the pipe is closed (the tree ends in 2 s). */
 void launch_cancel(struct launch *l);
 /* After LAUNCH_END: how the runner ended, as a sentence's end ("exit code 3", "signal 11"), and what it last said. */

@@ -35,6 +35,7 @@ libtalkoo_cli_la_SOURCES = \
 	node/cli/out.c node/cli/out.h \
 	node/cli/resolve.c node/cli/resolve.h \
 	node/cli/runsource.c node/cli/runsource.h \
+	node/cli/shellterm.c node/cli/shellterm.h \
 	node/cli/table.c node/cli/table.h \
 	node/cli/treeplan.c node/cli/treeplan.h \
 	node/cli/trustfile.c node/cli/trustfile.h \

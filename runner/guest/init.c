@@ -1,7 +1,7 @@
 /* talkoo-init: PID 1 of a job's machine. Finds its disks, unpacks the source, runs the steps, frames the log, writes the
  * artifact tar, powers off. What goes wrong becomes one FRAME_ERROR with a sentence, and the power goes off all the same.
  *
- * Arguments (the kernel line's, behind "--"): none = a job; GUEST_SLOW "N" = a job whose steps' own timeouts are N times as long; "probe" = say hello on the log port and power off (accel.h);
+ * Arguments (the kernel line's, behind "--"): none = a job; GUEST_SLOW "N" = a job whose steps' own timeouts are N times as long; GUEST_SHELL "failed" or "always" = one that offers a shell; "probe" = say hello on the log port and power off (accel.h);
  * "off" = power off at once (the figure that a boot is compared with). */
 #include <errno.h>
 #include <fcntl.h>
@@ -108,23 +108,32 @@ static int finish(const struct disk *disks, struct guest_plan *plan, struct port
 	return 0;
 }
 
-static int run_job(struct port *port, unsigned slow, struct err *err)
+static int run_job(struct port *port, const struct steps_options *options, struct err *err)
 {
 	static struct disk disks[GUEST_DISKS_LEN];
 	static struct guest_plan plan;
 	bool all_passed = false;
 	int rc = prepare(disks, &plan, port, err);
 	if (!rc)
-		rc = steps_run(&plan, port, slow, &all_passed, err);
+		rc = steps_run(&plan, port, options, &all_passed, err);
 	if (!rc)
 		rc = finish(disks, &plan, port, all_passed, err);
 	return rc;
 }
 
-static unsigned slow_of(const char *mode)
+/* What stands behind one of init's arguments, or "". */
+static const char *argument(int argc, char **argv, const char *name)
 {
-	const size_t len = strlen(GUEST_SLOW);
-	const unsigned long factor = strncmp(mode, GUEST_SLOW, len) ? 1 : strtoul(mode + len, NULL, 10);
+	for (int i = 1; i < argc; i++) {
+		if (!strncmp(argv[i], name, strlen(name)))
+			return argv[i] + strlen(name);
+	}
+	return "";
+}
+
+static unsigned slow_of(const char *text)
+{
+	const unsigned long factor = strtoul(text, NULL, 10);
 	return factor && factor <= 1000 ? (unsigned)factor : 1;
 }
 
@@ -137,11 +146,12 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(mode, "off"))
 		system_off();
+	const struct steps_options options = {slow_of(argument(argc, argv, GUEST_SLOW)), shell_when_of(argument(argc, argv, GUEST_SHELL))};
 	struct port port = {.fd = -1};
 	struct err err = {0};
 	int rc = start(&port, &err);
 	if (!rc && strcmp(mode, "probe"))
-		rc = run_job(&port, slow_of(mode), &err);
+		rc = run_job(&port, &options, &err);
 	if (rc) {
 		err_print(&err, stderr);
 		port_error(&port, err.what);

@@ -15,6 +15,8 @@ GUEST_PURE_SOURCES = \
 talkoo_init_SOURCES = $(GUEST_PURE_SOURCES) \
 	runner/guest/init.c \
 	runner/guest/root.c runner/guest/root.h \
+	runner/guest/shell.c runner/guest/shell.h \
+	runner/shellwire.c runner/shellwire.h \
 	runner/guest/steps.c runner/guest/steps.h \
 	runner/frames.h runner/guest.h \
 	proto/base/buf.c proto/base/err.c proto/base/io.c

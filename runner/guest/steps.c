@@ -18,6 +18,7 @@
 
 #include "proto/base/cleanup.h"
 #include "proto/base/io.h"
+#include "runner/guest/shell.h"
 #include "runner/guest/system.h"
 
 #define ENV_MAX 4096
@@ -46,6 +47,7 @@ struct steps {
 	const struct guest_plan *plan;
 	struct port *port;
 	unsigned slow;
+	enum shell_when shell; /* NEVER once there was one */
 	enum step_state states[JOB_STEPS_MAX];
 	struct running running[RUNNING_MAX];
 	size_t running_len;
@@ -153,14 +155,6 @@ static void stat_if_due(struct steps *s, uint16_t step)
 	s->next_stat_ms = now + STAT_EVERY_MS;
 }
 
-static void write_oom_score(const char *score)
-{
-	CLEANUP(cleanup_fd) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, score, strlen(score)) < 0) {
-		/* the kernel spares pid 1 anyway */
-	}
-}
-
 /* Control groups tell what belongs to which step when several run: whatever a step starts stays in its group. */
 
 static void make_groups(struct steps *s)
@@ -199,7 +193,7 @@ static void exec_step(const struct steps *s, uint16_t index, const char *script,
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
-	write_oom_score("500");
+	system_oom_score("500");
 	const int null = open("/dev/null", O_RDONLY);
 	const char *const shell = shell_path(s->plan);
 	char options[] = "-euo", pipefail[] = "pipefail", plain[] = "-eu", path[256], shell_name[32];
@@ -335,7 +329,7 @@ static void watch(struct steps *s)
 	stat_if_due(s, s->running[0].index);
 }
 
-static int write_script(const struct guest_plan *plan, size_t index, char *ret_path, size_t size, struct err *err)
+static int write_script(const struct steps *s, size_t index, char *ret_path, size_t size, struct err *err)
 {
 	snprintf(ret_path, size, SCRIPT_FOLDER "/step-%03zu", index);
 	if (mkdir(SCRIPT_FOLDER, 0755) && errno != EEXIST)
@@ -344,8 +338,13 @@ static int write_script(const struct guest_plan *plan, size_t index, char *ret_p
 	CLEANUP(cleanup_fd) int fd = open(ret_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
 	if (fd < 0)
 		return err_errno(err, errno, "writing %s", ret_path);
-	const struct buf *const script = &plan->steps[index].script;
-	const int rc = io_write_full(fd, script->data, script->len, err);
+	const struct buf *const script = &s->plan->steps[index].script;
+	char trap[512] = "";
+	if (s->shell)
+		shell_trap(trap, sizeof trap, ret_path);
+	int rc = io_write_full(fd, trap, strlen(trap), err);
+	if (!rc)
+		rc = io_write_full(fd, script->data, script->len, err);
 	return rc ? err_context(err, "writing %s", ret_path) : 0;
 }
 
@@ -353,7 +352,7 @@ static int start(struct steps *s, struct running *r, struct err *err)
 {
 	char script[256];
 	int pipe_fds[2];
-	const int rc = write_script(s->plan, r->index, script, sizeof script, err);
+	const int rc = write_script(s, r->index, script, sizeof script, err);
 	if (rc)
 		return rc;
 	if (pipe2(pipe_fds, O_CLOEXEC))
@@ -455,6 +454,32 @@ static int start_at(struct steps *s, size_t index, struct err *err)
 	return 0;
 }
 
+/* The step that failed, else the last one. */
+static size_t step_to_show(const struct steps *s)
+{
+	for (size_t i = 0; i < s->plan->steps_len; i++) {
+		if (s->states[i] == STEP_FAILED)
+			return i;
+	}
+	return s->plan->steps_len - 1;
+}
+
+/* A person may look around where the steps left things; then all of it goes on as if nobody had. */
+static void offer_shell(struct steps *s)
+{
+	char notes[64];
+	struct err err = {0};
+	snprintf(notes, sizeof notes, SCRIPT_FOLDER "/step-%03zu", step_to_show(s));
+	s->shell = SHELL_NEVER;
+	port_frame(s->port, FRAME_SHELL, 0, NULL, 0);
+	if (shell_run(shell_path(s->plan), s->env, notes, &err))
+		port_note(s->port, "no shell: %s", err.what);
+	for (const uint64_t end = system_now_ms() + KILL_WAIT_MS; reap(s) && system_now_ms() < end;) {
+		kill(-1, SIGKILL);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
 /* Starts what can run now: of the ordinary steps all that have what they need (what needs a step that did not pass is
  * skipped); when none is left, and one has failed, those for failures, one by one. */
 static int start_ready(struct steps *s, struct err *err)
@@ -464,6 +489,8 @@ static int start_ready(struct steps *s, struct err *err)
 		if (s->states[i] == STEP_WAITS && !s->plan->steps[i].on_failure && is_ready(s, i))
 			rc = start_at(s, i, err);
 	}
+	if (s->shell && !s->running_len && !rc && has_failed(s))
+		offer_shell(s);
 	for (size_t i = 0; i < s->plan->steps_len && !s->running_len && !rc && has_failed(s); i++) {
 		if (s->states[i] == STEP_WAITS && s->plan->steps[i].on_failure)
 			rc = start_at(s, i, err);
@@ -495,7 +522,7 @@ static int run_all(struct steps *s, bool *ret_all_passed, struct err *err)
 	s->env = make_env(&s->plan->env);
 	if (s->signal_fd < 0 || !s->env)
 		return err_errno(err, errno, "preparing the steps");
-	write_oom_score("-1000");
+	system_oom_score("-1000");
 	/* before whatever the steps start, were it thousands; they themselves get the ordinary class back */
 	const struct sched_param priority = {.sched_priority = 1};
 	sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &priority);
@@ -503,18 +530,21 @@ static int run_all(struct steps *s, bool *ret_all_passed, struct err *err)
 	s->next_stat_ms = system_now_ms() + STAT_EVERY_MS;
 	make_groups(s);
 	const int rc = run_steps(s, err);
+	if (!rc && s->shell == SHELL_ALWAYS)
+		offer_shell(s);
 	*ret_all_passed = !has_failed(s);
 	return rc;
 }
 
-int steps_run(const struct guest_plan *plan, struct port *port, unsigned slow, bool *ret_all_passed, struct err *err)
+int steps_run(const struct guest_plan *plan, struct port *port, const struct steps_options *options, bool *ret_all_passed, struct err *err)
 {
 	struct steps *const s = calloc(1, sizeof *s);
 	if (!s)
 		return err_set(err, ERR_NOMEM, "out of memory for the steps");
 	s->plan = plan;
 	s->port = port;
-	s->slow = slow ? slow : 1;
+	s->slow = options->slow ? options->slow : 1;
+	s->shell = options->shell;
 	s->signal_fd = -1;
 	const int rc = run_all(s, ret_all_passed, err);
 	cleanup_fd(&s->signal_fd);

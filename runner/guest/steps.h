@@ -9,8 +9,14 @@
 #include "proto/base/err.h"
 #include "runner/guest/guest_plan.h"
 #include "runner/guest/port.h"
+#include "runner/guest/shell.h"
 
-/* slow: factor for the steps' own timeouts. 0 with *ret_all_passed. A step that exits otherwise than 0 is no error; errors are init's own (no pipe, no fork). */
-int steps_run(const struct guest_plan *plan, struct port *port, unsigned slow, bool *ret_all_passed, struct err *err) MUST_CHECK;
+struct steps_options {
+	unsigned slow;         /* factor for the steps' own timeouts */
+	enum shell_when shell;
+};
+
+/* 0 with *ret_all_passed. A step that exits otherwise than 0 is no error; errors are init's own (no pipe, no fork). */
+int steps_run(const struct guest_plan *plan, struct port *port, const struct steps_options *options, bool *ret_all_passed, struct err *err) MUST_CHECK;
 
 #endif

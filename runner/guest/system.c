@@ -116,6 +116,14 @@ void system_identity(void)
 		ioctl(fd, SIOCSIFFLAGS, &lo);
 }
 
+void system_oom_score(const char *score)
+{
+	CLEANUP(cleanup_fd) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, score, strlen(score)) < 0) {
+		/* the kernel spares pid 1 anyway */
+	}
+}
+
 void system_off(void)
 {
 	reboot(RB_POWER_OFF);

@@ -22,6 +22,9 @@ int system_load_modules(const char *folder, const char *when, struct err *err) M
 /* Host name, loopback up, Ctrl-Alt-Del off. What fails of it is no matter. */
 void system_identity(void);
 
+/* How gladly the kernel ends the calling process when memory is short: -1000 to 1000. */
+void system_oom_score(const char *score);
+
 /* Powers off; where the machine cannot, resets it (the host runs QEMU with -no-reboot). */
 void system_off(void) __attribute__((noreturn));
 

@@ -71,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case STAGE_MSG_PROGRESS:
 	case STAGE_MSG_CACHE:
 	case STAGE_MSG_CACHE_TAKEN:
+	case STAGE_MSG_SHELL:
 		break;
 	case STAGE_MSG_TYPES_LEN:
 		abort();
