@@ -22,7 +22,7 @@ IMAGE_RECIPE = $(dist_images_SCRIPTS) $(dist_images_DATA) $(dist_mini_SCRIPTS) $
 VM_TARGETS += vm_boot
 VM_TESTS += tests/vm/boot.sh tests/vm/image.sh
 E2E_TESTS += tests/e2e/test_import.sh
-LONG_TESTS += tests/e2e/long_recipes.sh
+LONG_TESTS += tests/e2e/long_recipes.sh tests/e2e/long_projects.sh
 vm_boot_SOURCES = tests/vm/boot.c tests/vm/vm.c tests/vm/vm.h tests/vm/vm_tar.c tests/vm/vm_tar.h \
 	tests/unit/tap.c tests/unit/tap.h
 vm_boot_LDADD = libtalkoo-machine.la
