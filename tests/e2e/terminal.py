@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs a program in a terminal of its own and talks to it: terminal.py SCRIPT COMMAND…; exits as the command did.
-SCRIPT, a line each: "want REGEX" waits for it in what comes, "type TEXT" sends it (Python's escapes), "size ROWS COLUMNS"."""
+SCRIPT, a line each: "want REGEX" waits for it in what comes, "type TEXT" sends it (Python's escapes), "size ROWS COLUMNS",
+"press KEY REGEX" presses it every two seconds until that comes: a shell about to start a command may miss one Ctrl-C."""
 import fcntl, os, pty, re, select, struct, sys, termios, time
 
 def resize(fd, rows, columns):
@@ -28,15 +29,21 @@ def main():
         seen += text
         sys.stdout.write(text)
         sys.stdout.flush()
+    def send(text):
+        os.write(fd, text.encode().decode("unicode_escape").encode())
     for line in script:
         verb, _, rest = line.partition(" ")
         if verb == "type":
-            os.write(fd, rest.encode().decode("unicode_escape").encode())
+            send(rest)
         elif verb == "size":
             resize(fd, *map(int, rest.split()))
-        elif verb == "want":
-            end = time.time() + 120
+        elif verb in ("want", "press"):
+            key, rest = rest.split(" ", 1) if verb == "press" else ("", rest)
+            end, pressed = time.time() + 120, 0
             while not (found := re.search(rest, seen)):
+                if key and time.time() > pressed + 2:
+                    send(key)
+                    pressed = time.time()
                 if time.time() > end or not alive:
                     print(f"\nterminal.py: never came: {rest}")
                     os.close(fd)

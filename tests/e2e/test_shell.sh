@@ -37,8 +37,7 @@ type stty size\n
 want \n40 120
 type echo sl''eeping; sleep 1000\n
 want \nsleeping
-type \x03
-want deep#
+press \x03 deep#
 type echo from the person >note\n
 type exit\n
 want the shell has ended
